@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['{packages,examples}/*/test/**/*.test.ts', 'bench/test/**/*.test.ts', 'test/**/*.test.ts'],
+    // Tests run real servers, browsers and child processes: two files at a time is what a two-core machine bears.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 120_000,
+    teardownTimeout: 30_000,
+    // A retry would hide a race, and races are what this project is about.
+    retry: 0,
+    // The laws about memory measure after a collection.
+    execArgv: ['--expose-gc'],
+  },
+})
