@@ -1,0 +1,190 @@
+import type { Standing } from './commit.ts'
+import { findToken } from './cookie.ts'
+import { equalHash } from './crypto.ts'
+import { CoatcheckError } from './errors.ts'
+import { Events } from './events.ts'
+import type { Exchange, RequestFacts } from './exchange.ts'
+import { checkedAttempt, type LoginAttempt } from './login-attempt.ts'
+import type { Settings } from './options.ts'
+import { forgetAt, isExpired, touchIsDue } from './policy.ts'
+import type { SessionRecord } from './record.ts'
+import { NOTHING_PRESENTED, RequestExchange } from './request-exchange.ts'
+import type { MaybePromise } from './store.ts'
+import { type Token, Tokens } from './token.ts'
+import { Writer } from './writer.ts'
+
+/** What a token came to when its record was read. */
+export interface Judged {
+  readonly standing: Standing
+  /** Where it is alive. */
+  readonly record: SessionRecord | undefined
+}
+
+/** The tokens of one Cookie header; `signedIn` counts before `visit`. */
+interface Found {
+  readonly signedIn: Token | undefined
+  readonly visit: Token | undefined
+}
+
+const DEAD: Judged = Object.freeze({ standing: 'none', record: undefined })
+const SUPERSEDED: Judged = Object.freeze({ standing: 'superseded', record: undefined })
+/** Beyond the cap so many are looked at in one go; more is left to the next login. */
+const MOST_EVICTED = 100
+
+/** The parts that every request works with, and the way from a Cookie header to an exchange. */
+export class Engine {
+  readonly settings: Settings
+  readonly events = new Events()
+  readonly tokens: Tokens
+  readonly writer: Writer
+  #warnedUnsendable = false
+
+  constructor(settings: Settings) {
+    this.settings = settings
+    this.tokens = new Tokens(settings.secrets)
+    this.writer = new Writer(settings, this.tokens, this.events)
+  }
+
+  /** Synchronous where the store's `read` is, so that a signed-in request costs no promise. */
+  open(cookie: string | undefined, facts: RequestFacts): MaybePromise<Exchange> {
+    const now = this.settings.clock.now()
+    if (cookie === undefined) return new RequestExchange(this, facts, NOTHING_PRESENTED, now)
+    const signedIn = this.#find(cookie, this.settings.signedInCookie)
+    const visit = this.#find(cookie, this.settings.visitCookie)
+    const token = signedIn ?? visit
+    if (token === undefined) return new RequestExchange(this, facts, NOTHING_PRESENTED, now)
+    const judged = this.#judge(token, now)
+    if (!isPromise(judged) && this.#isSettled(judged, now)) {
+      return this.#exchange(facts, now, judged, token, { signedIn, visit })
+    }
+    return this.#openSlowly(facts, now, judged, { signedIn, visit })
+  }
+
+  /** Alive, and nothing to write down: the case of nearly every request. */
+  #isSettled(judged: Judged, now: number): boolean {
+    return judged.record !== undefined && !touchIsDue(judged.record, this.settings.clocks, now)
+  }
+
+  async #openSlowly(facts: RequestFacts, now: number, first: MaybePromise<Judged>, found: Found): Promise<Exchange> {
+    let token = (found.signedIn ?? found.visit) as Token
+    let judged = await first
+    if (judged.standing === 'none' && found.signedIn !== undefined && found.visit !== undefined) {
+      token = found.visit
+      judged = await this.#judge(token, now)
+    }
+    if (judged.standing === 'superseded') this.noticeSuperseded(token.id, null, facts)
+    return this.#exchange(facts, now, await this.#touched(judged, now), token, found)
+  }
+
+  #exchange(facts: RequestFacts, now: number, judged: Judged, token: Token, found: Found): RequestExchange {
+    const { standing, record } = judged
+    if (standing === 'none') return new RequestExchange(this, facts, { ...NOTHING_PRESENTED, visitSeen: found.visit !== undefined }, now)
+    const asVisitor = token === found.visit
+    return new RequestExchange(this, facts, { standing, record, token, asVisitor, visitSeen: found.visit !== undefined }, now)
+  }
+
+  /** The verified token under one name; a planted second one makes both worthless. */
+  #find(header: string, name: string): Token | undefined {
+    const found = findToken(header, name, this.tokens)
+    if (found !== 'ambiguous') return found
+    this.events.emit('cookie.ambiguous', { name })
+    return undefined
+  }
+
+  /** What the token comes to now, by a strict read. */
+  judge(token: Token): MaybePromise<Judged> {
+    return this.#judge(token, this.settings.clock.now())
+  }
+
+  #judge(token: Token, now: number): MaybePromise<Judged> {
+    if (this.writer.isDoomed(token.id)) return this.writer.endIfDoomed(token.id).then(() => DEAD)
+    const read = this.#read(token.id)
+    if (isPromise(read)) return read.then((record) => this.#verdict(token, record, now))
+    return this.#verdict(token, read, now)
+  }
+
+  #verdict(token: Token, record: SessionRecord | undefined, now: number): Judged {
+    if (record === undefined || isExpired(record, this.settings.clocks, now)) return DEAD
+    return equalHash(record.tokenHash, token.tokenHash) ? { standing: 'live', record } : SUPERSEDED
+  }
+
+  #read(id: string): MaybePromise<SessionRecord | undefined> {
+    try {
+      const read = this.settings.store.read(id)
+      if (!isPromise(read)) return read
+      return read.catch((cause: unknown) => Promise.reject(this.writer.failure('read', cause)))
+    } catch (cause) {
+      throw this.writer.failure('read', cause)
+    }
+  }
+
+  /**
+   * Writes the use down if it is due. A touch that fails is told and tried again by the next request: the session is
+   * known to be alive, and an outage must not sign anybody out (law 6).
+   */
+  async #touched(judged: Judged, now: number): Promise<Judged> {
+    const { record } = judged
+    if (record === undefined || this.#isSettled(judged, now)) return judged
+    const seen = Object.freeze({ ...record, lastSeenAt: now })
+    const failed = await this.writer
+      .ask('touch', (store) => store.touch(record.id, now, forgetAt(seen, this.settings.clocks)))
+      .then(() => false, () => true)
+    return failed ? judged : { standing: 'live', record: seen }
+  }
+
+  /** The attempt that was made before the credentials were looked up; without one, the marks of now. */
+  async attempt(userId: string, given?: LoginAttempt): Promise<LoginAttempt> {
+    const madeAt = this.settings.clock.now()
+    if (given !== undefined) return checkedAttempt(given, userId, madeAt)
+    const { userEpoch, generation } = await this.writer.ask('marks', (store) => store.marks(userId))
+    return Object.freeze({ userId, userEpoch, generation, madeAt })
+  }
+
+  /**
+   * The JSON text, if it is within `maxDataBytes`.
+   *
+   * @throws CoatcheckError `SESSION_TOO_LARGE`
+   */
+  checkSize(data: string): string {
+    const bytes = Buffer.byteLength(data)
+    if (bytes <= this.settings.maxDataBytes) return data
+    throw new CoatcheckError(
+      'SESSION_TOO_LARGE',
+      `The session's data is ${bytes} bytes of JSON, above maxDataBytes (${this.settings.maxDataBytes}). Nothing was saved. Keep large things in your database and their ids in the session.`,
+    )
+  }
+
+  /** Ends a person's oldest sessions beyond the cap. The login has landed: a failure here is told, and left to the next. */
+  async endOldest(userId: string, keep: string): Promise<void> {
+    const cap = this.settings.maxSessionsPerUser
+    if (cap === undefined) return
+    const now = this.settings.clock.now()
+    const listed = await this.writer.ask('listByUser', (store) => store.listByUser(userId, cap + MOST_EVICTED)).catch(() => [])
+    const alive = listed.filter((record) => !isExpired(record, this.settings.clocks, now))
+    for (const { id } of alive.slice(cap)) {
+      if (id === keep) continue
+      const ended = await this.writer.end(id, userId).catch(() => false)
+      if (ended) this.events.emit('session.ended', { id, userId, reason: 'evicted' })
+    }
+  }
+
+  noticeSuperseded(id: string, userId: string | null, facts: RequestFacts): void {
+    this.events.emit('session.superseded', { id, userId, ip: facts.ip() ?? null })
+  }
+
+  /** One clear warning instead of logins that silently do not hold: the commonest trap behind a proxy. */
+  warnIfUnsendable(facts: RequestFacts): void {
+    if (!this.settings.attributes.secure || this.#warnedUnsendable || facts.secure()) return
+    this.#warnedUnsendable = true
+    const message =
+      `A Secure cookie (${this.settings.signedInCookie}) was set on a request that looks like plain http; browsers drop it unless TLS ends before this process. ` +
+      `Behind a proxy, tell the framework to trust it (Express: app.set('trust proxy', 1)); without TLS, set production: false for development.`
+    process.emitWarning(message, 'CoatcheckWarning')
+    this.events.emit('cookie.insecure', { message })
+  }
+}
+
+/** True for a promise of any make. */
+export function isPromise<Value>(value: MaybePromise<Value>): value is Promise<Value> {
+  return typeof value === 'object' && value !== null && 'then' in value
+}

@@ -1,0 +1,69 @@
+import type { CoatcheckError } from './errors.ts'
+
+/** Why a session came to its end. */
+export type EndReason = 'logout' | 'replaced' | 'revoked' | 'evicted' | 'signed-out' | 'unknown-rotation'
+
+/**
+ * Every event and what it carries. Ids are public; no event ever holds a token or a secret (law 5).
+ *
+ * Who listens for an audit trail wants the first five (ASVS 5.0 16.3.1); who runs the service wants the rest.
+ */
+export interface SessionEvents {
+  /** Somebody signed in; `again` if the same person did so in a living session (step-up). */
+  login: { id: string; userId: string; again: boolean; ip: string | null; userAgent: string | null }
+  /** A login was refused because the person's sessions were ended while it was under way. */
+  'login.overtaken': { userId: string }
+  /** A session ended. `userId` is null for a visitor's. */
+  'session.ended': { id: string; userId: string | null; reason: EndReason }
+  /** `revokeUser`, `revokeOthers`: these sessions of one person ended. */
+  'user.revoked': { userId: string; ids: readonly string[]; kept: string | null }
+  /** `revokeEveryone`: every session ended. */
+  'everyone.revoked': { kept: string | null }
+  /** A session began; with a `userId` a `login` event goes with it. */
+  'session.created': { id: string; userId: string | null }
+  /** A session got a new secret; its old token is dead. */
+  'session.rotated': { id: string; userId: string | null; reason: 'login' | 'privilege' | 'requested' }
+  /** A token came that a parallel request (or a thief) had already seen replaced. Many for one id: look closer. */
+  'session.superseded': { id: string; userId: string | null; ip: string | null }
+  /** A change had no living session to go to, and was dropped (law 4). */
+  'session.dropped': { id: string | null; userId: string | null }
+  /** Data changed after the response had begun; it was saved at the end. Save earlier, or call `session.save()`. */
+  'session.late': { id: string }
+  /** Two different valid tokens under one cookie name: somebody planted one. Neither was believed. */
+  'cookie.ambiguous': { name: string }
+  /** The first secure cookie on a request that looks like plain http: see the message. Once per process. */
+  'cookie.insecure': { message: string }
+  /** The store failed; `operation` is the contract's method. */
+  'store.failed': { operation: string; error: CoatcheckError }
+}
+
+export type SessionEventName = keyof SessionEvents
+
+type Listener<Name extends SessionEventName> = (event: SessionEvents[Name]) => void
+
+/** Tells listeners what happened. A listener that throws harms nobody but itself. */
+export class Events {
+  readonly #listeners = new Map<SessionEventName, Set<Listener<never>>>()
+
+  /** Calls `listener` from now on; the returned function ends that. */
+  on<Name extends SessionEventName>(name: Name, listener: Listener<Name>): () => void {
+    const listeners = this.#listeners.get(name) ?? new Set()
+    this.#listeners.set(name, listeners.add(listener))
+    return () => void listeners.delete(listener)
+  }
+
+  /** True if anybody would hear it. */
+  heard(name: SessionEventName): boolean {
+    return (this.#listeners.get(name)?.size ?? 0) > 0
+  }
+
+  emit<Name extends SessionEventName>(name: Name, event: SessionEvents[Name]): void {
+    for (const listener of this.#listeners.get(name) ?? []) {
+      try {
+        ;(listener as Listener<Name>)(event)
+      } catch (error) {
+        process.emitWarning(`A listener for '${name}' threw: ${error instanceof Error ? error.message : typeof error}`, 'CoatcheckWarning')
+      }
+    }
+  }
+}

@@ -1,0 +1,536 @@
+import { mergeData, onlyChanges, type Plan, planCommit, type Standing, superseded } from './commit.ts'
+import { expireCookie, setCookie } from './cookie.ts'
+import type { Engine } from './engine.ts'
+import { CoatcheckError, isCoatcheckError } from './errors.ts'
+import type { EndReason, SessionEvents } from './events.ts'
+import type { Exchange, Outgoing, RequestFacts } from './exchange.ts'
+import { canonicalJson, normalizeUserId } from './identity.ts'
+import { marksOf } from './login-attempt.ts'
+import type { SessionRecord } from './record.ts'
+import { createSession, emptySession, fillSession, type LoginOptions, type Session, type SessionOwner, sessionText } from './session.ts'
+import type { Bag } from './session-data.ts'
+import type { Marks, MaybePromise } from './store.ts'
+import type { MintedToken, Token } from './token.ts'
+import type { Draft, Edit, Unwritten, Written } from './writer.ts'
+
+/** What a request's cookies came to. */
+export interface Presented {
+  readonly standing: Standing
+  /** The valid token that stands behind it; undefined where there was none. */
+  readonly token: Token | undefined
+  /** The record, where the token is alive. */
+  readonly record: SessionRecord | undefined
+  /** True if it came under the visitor's name. */
+  readonly asVisitor: boolean
+  /** True if a visitor's token came along, used or not: a login removes it. */
+  readonly visitSeen: boolean
+}
+
+/** What a request without any token of ours presents. */
+export const NOTHING_PRESENTED: Presented = Object.freeze({
+  standing: 'none',
+  token: undefined,
+  record: undefined,
+  asVisitor: false,
+  visitSeen: false,
+})
+
+const NO_COOKIES: readonly string[] = Object.freeze([])
+const UNTOUCHED: Outgoing = Object.freeze({ setCookie: NO_COOKIES, personal: false, varies: false })
+const ANONYMOUS: Outgoing = Object.freeze({ setCookie: NO_COOKIES, personal: false, varies: true })
+const PERSONAL: Outgoing = Object.freeze({ setCookie: NO_COOKIES, personal: true, varies: true })
+const EMPTY = '{}'
+
+/**
+ * One request and its session: a small state machine over `standing` and `record`. It decides with `commit.ts`, writes
+ * with `writer.ts`, and remembers which cookies the response has to carry.
+ */
+export class RequestExchange implements Exchange, SessionOwner {
+  readonly #engine: Engine
+  readonly #facts: RequestFacts
+  readonly #visitSeen: boolean
+  readonly #arrivedAt: number
+  #standing: Standing
+  #record: SessionRecord | undefined
+  #token: Token | undefined
+  #asVisitor: boolean
+  #session: Session | undefined
+  /** The data as it was read or last written: what a change is measured against. */
+  #base: string
+  /** Set-Cookie values by cookie name: the last word on each name counts. */
+  #cookies: Map<string, string> | undefined
+  #started = false
+  #pending = 0
+  #last: Promise<unknown> | undefined
+  /** An outage that an act of this request met: the response must not say that all went well (law 6). */
+  #failure: CoatcheckError | undefined
+
+  constructor(engine: Engine, facts: RequestFacts, presented: Presented, arrivedAt: number) {
+    this.#engine = engine
+    this.#facts = facts
+    this.#arrivedAt = arrivedAt
+    this.#standing = presented.standing
+    this.#record = presented.record
+    this.#token = presented.token
+    this.#asVisitor = presented.asVisitor
+    this.#visitSeen = presented.visitSeen
+    this.#base = presented.record?.data ?? EMPTY
+  }
+
+  get touched(): boolean {
+    return this.#session !== undefined
+  }
+
+  get session(): Session {
+    this.#session ??= createSession(this, this.#base)
+    return this.#session
+  }
+
+  get id(): string | undefined {
+    return this.#record?.id
+  }
+
+  get createdAt(): Date | undefined {
+    return this.#record && new Date(this.#record.createdAt)
+  }
+
+  get authenticatedAt(): Date | undefined {
+    const at = this.#record?.authenticatedAt ?? undefined
+    return at === undefined ? undefined : new Date(at)
+  }
+
+  /** Who the record says is signed in. */
+  get userId(): string | null {
+    return this.#record?.userId ?? null
+  }
+
+  /** The record as it was read or last written. */
+  get stored(): SessionRecord | undefined {
+    return this.#record
+  }
+
+  get signedInAs(): string | null {
+    return this.#standing === 'superseded' ? null : this.#after()
+  }
+
+  now(): number {
+    return this.#engine.settings.clock.now()
+  }
+
+  /** True if the token of this request has been replaced by a parallel one's. */
+  get isSuperseded(): boolean {
+    return this.#standing === 'superseded'
+  }
+
+  /** The hash that this request's CSRF tokens are bound to; undefined without a living session. Never shown to anyone. */
+  get tokenHash(): string | undefined {
+    return this.#record?.tokenHash
+  }
+
+  get engine(): Engine {
+    return this.#engine
+  }
+
+  commit(): MaybePromise<Outgoing> {
+    if (this.#pending > 0 || this.#failure !== undefined || this.#hasChanged()) {
+      return this.#inTurn(() => this.#commit()).then(() => this.#outgoing())
+    }
+    this.#started = true
+    return this.#outgoing()
+  }
+
+  async #commit(): Promise<void> {
+    try {
+      if (this.#failure !== undefined) throw this.#failure
+      await this.#persist()
+    } finally {
+      this.#started = true
+    }
+  }
+
+  finish(): MaybePromise<void> {
+    if (this.#hasChanged()) return this.#inTurn(() => this.#saveLate())
+  }
+
+  login(userId: unknown, options: LoginOptions): Promise<void> {
+    return this.#inTurn(() => this.#login(userId, options))
+  }
+
+  logout(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#end('logout')
+      if (this.#session !== undefined) emptySession(this.#session)
+    })
+  }
+
+  rotate(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#refuseOnceStarted('rotate()')
+      const plan = this.#plan()
+      if (plan !== 'nothing' && plan !== 'save') return this.#carryOut(plan)
+      if (this.#standing === 'superseded') throw superseded()
+      if (this.#record !== undefined) await this.#rotate(this.#record, 'requested')
+    })
+  }
+
+  save(): Promise<void> {
+    return this.#inTurn(() => (this.#started ? this.#saveLate() : this.#persist()))
+  }
+
+  reload(): Promise<void> {
+    return this.#inTurn(() => this.#reload())
+  }
+
+  /** Passport's way to a fresh id: this session ends, and a new object stands in its place. */
+  regenerate(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#end('replaced')
+      this.#session = createSession(this, EMPTY)
+    })
+  }
+
+  /** One act of a request after the other, also where a handler forgot to await. */
+  #inTurn(act: () => Promise<void>): Promise<void> {
+    this.#pending++
+    const done = Promise.resolve(this.#last).then(act)
+    this.#last = done.then(
+      () => this.#settled(undefined),
+      (error: unknown) => this.#settled(error),
+    )
+    return done
+  }
+
+  #settled(error: unknown): void {
+    this.#pending--
+    this.#failure = isCoatcheckError(error) && error.status === 503 ? error : undefined
+  }
+
+  #hasChanged(): boolean {
+    return this.#session !== undefined && this.#text() !== this.#base
+  }
+
+  /** The data as JSON; typed errors for what JSON, or we, cannot hold. */
+  #text(): string {
+    return sessionText(this.session)
+  }
+
+  #checkedText(): string {
+    return this.#engine.checkSize(this.#text())
+  }
+
+  #outgoing(): Outgoing {
+    if (this.#session === undefined) return UNTOUCHED
+    if (this.#cookies === undefined) return this.userId === null ? ANONYMOUS : PERSONAL
+    // What ends a session is as personal as the session was.
+    return { setCookie: [...this.#cookies.values()], personal: true, varies: true }
+  }
+
+  /** `login()` after the first byte could not hand out its token. */
+  #refuseOnceStarted(what: string): void {
+    if (!this.#started) return
+    throw new CoatcheckError('RESPONSE_STARTED', `${what} came after the response had begun: its cookie cannot be sent any more. Do it before the first write.`)
+  }
+
+  #after(): string | null {
+    return normalizeUserId(this.#engine.settings.identify(this.session))
+  }
+
+  /** What the data asks for, as it stands. */
+  #plan(): Plan {
+    const changed = this.#hasChanged()
+    if (!changed) return 'nothing'
+    const before = this.userId
+    const after = this.#after()
+    const privilegeChanged = before !== null && before === after && this.#privilegeChanged()
+    return planCommit({ standing: this.#standing, changed, before, after, privilegeChanged })
+  }
+
+  #privilegeChanged(): boolean {
+    const { privilege } = this.#engine.settings
+    return canonicalJson(privilege(JSON.parse(this.#base) as Bag)) !== canonicalJson(privilege(this.session))
+  }
+
+  #persist(): Promise<void> {
+    return this.#carryOut(this.#plan())
+  }
+
+  async #carryOut(plan: Plan): Promise<void> {
+    switch (plan) {
+      case 'nothing':
+        return
+      case 'birth':
+        return this.#birth()
+      case 'save':
+        return this.#save()
+      case 'rotate':
+        return this.#rotate(this.#living, 'privilege')
+      case 'promote':
+        return this.#promote(this.#living, {})
+      case 'end':
+        await this.#end('signed-out')
+        return emptySession(this.session)
+      case 'drop':
+        return this.#drop()
+    }
+  }
+
+  get #living(): SessionRecord {
+    return this.#record as SessionRecord
+  }
+
+  async #save(): Promise<void> {
+    const data = this.#text()
+    const result = await this.#change(this.#living, this.#edit(data))
+    if (typeof result !== 'string') return this.#wrote(result.record, data)
+    if (result === 'superseded') throw this.#noticeSuperseded()
+    this.#drop()
+  }
+
+  /** The same person, the same clocks, a new token. */
+  async #rotate(record: SessionRecord, reason: SessionEvents['session.rotated']['reason']): Promise<void> {
+    const data = this.#text()
+    const token = this.#engine.tokens.mint(record.id)
+    const result = await this.#change(record, this.#edit(data), token)
+    if (result === 'superseded') throw this.#noticeSuperseded()
+    if (typeof result === 'string') return this.#drop()
+    this.#wrote(result.record, data)
+    this.#handOut(token)
+    this.#tell('session.rotated', { id: record.id, userId: record.userId, reason })
+  }
+
+  /** Nobody's or the same person's record becomes a new sign-in: new token, new clocks, the bag kept. */
+  async #promote(record: SessionRecord, options: LoginOptions): Promise<void> {
+    const again = record.userId !== null
+    const userId = this.#after() as string
+    const marks = await this.#marks(userId, options)
+    const data = this.#text()
+    const token = this.#engine.tokens.mint(record.id)
+    const signIn = { ...this.#signIn(userId, options.remember ?? record.remember), ...marksOf(marks) }
+    const result = await this.#change(record, (base) => ({ ...signIn, data: this.#merged(base, data) }), token)
+    if (result === 'refused') throw this.#overtaken(userId)
+    if (typeof result === 'string') return this.#birthInstead(userId, marks, options)
+    this.#wrote(result.record, data)
+    this.#handOut(token)
+    this.#tell('session.rotated', { id: record.id, userId, reason: 'login' })
+    await this.#signedIn(again)
+  }
+
+  /** The session that was to be promoted is dead or another's by now: a fresh one gets this request's own changes only. */
+  async #birthInstead(userId: string, marks: Marks, options: LoginOptions): Promise<void> {
+    const { userId: named } = this.session
+    this.#restore(onlyChanges(this.#base, this.#text()))
+    if (this.#after() === null) Object.assign(this.session, { userId: named })
+    const life = this.#signIn(userId, options.remember ?? false)
+    await this.#born(await this.#engine.writer.birth({ ...life, data: this.#checkedText() }, marks), userId)
+  }
+
+  async #birth(options: LoginOptions = {}): Promise<void> {
+    const userId = this.#after()
+    // A birth that no response can hand out is nobody's session.
+    this.#refuseOnceStarted('A new session')
+    const marks = userId === null ? undefined : await this.#marks(userId, options)
+    const life = userId === null ? this.#visit() : this.#signIn(userId, options.remember ?? false)
+    await this.#born(await this.#engine.writer.birth({ ...life, data: this.#checkedText() }, marks), userId)
+  }
+
+  async #born(written: Written | 'refused', userId: string | null): Promise<void> {
+    if (written === 'refused') throw this.#overtaken(userId as string)
+    this.#wrote(written.record, written.record.data)
+    this.#handOut(written.token as MintedToken)
+    this.#tell('session.created', { id: written.record.id, userId })
+    if (userId !== null) await this.#signedIn(false)
+  }
+
+  async #login(id: unknown, options: LoginOptions): Promise<void> {
+    this.#refuseOnceStarted('login()')
+    const userId = normalizeUserId(id)
+    if (userId === null) throw new CoatcheckError('BAD_IDENTITY', 'login(userId) needs the id of the person who signs in; got nothing.')
+    const attempt = { ...options, attempt: await this.#engine.attempt(userId, options.attempt) }
+    const record = this.#record
+    const another = record?.userId != null && record.userId !== userId
+    const before = this.#setUser(id, userId, another ? (options.keep ?? []) : undefined)
+    try {
+      if (record !== undefined && !another) return await this.#promote(record, attempt)
+      await this.#birth(attempt)
+      if (record !== undefined) await this.#endReplaced(record)
+    } catch (error) {
+      if (!this.#started) this.#restore(before)
+      throw error
+    }
+  }
+
+  /** Names the person in the bag, emptied first where it was another's. Gives the bag as it was. */
+  #setUser(id: unknown, userId: string, kept: readonly (keyof Bag)[] | undefined): string {
+    const before = this.#text()
+    if (kept !== undefined) emptySession(this.session, kept)
+    Object.assign(this.session, { userId: typeof id === 'bigint' ? userId : id })
+    if (this.#after() === userId) return before
+    this.#restore(before)
+    throw new CoatcheckError('BAD_IDENTITY', 'login(userId) set data.userId, but identify(data) names somebody else or nobody. Make identify read data.userId.')
+  }
+
+  /** A login that failed leaves the bag as it was, so that the response does not commit half of it. */
+  #restore(data: string): void {
+    emptySession(this.session)
+    fillSession(this.session, data)
+  }
+
+  /** The session that a login as somebody else leaves behind. If it cannot be ended, the new one is not handed out. */
+  async #endReplaced(old: SessionRecord): Promise<void> {
+    try {
+      await this.#engine.writer.end(old.id)
+    } catch (error) {
+      await this.#engine.writer.end(this.#living.id).catch(() => {})
+      this.#cookies = undefined
+      this.#adopt(old)
+      throw error
+    }
+    this.#ended(old.id, old.userId, 'replaced')
+  }
+
+  async #end(reason: EndReason): Promise<void> {
+    const token = this.#token
+    if (token !== undefined) {
+      // Whatever the hash: the mac proves that this token was ours, and a logout that did nothing must not say it did.
+      await this.#engine.writer.end(token.id)
+      this.#expire()
+      this.#ended(token.id, this.userId, reason)
+    }
+    this.#adopt(undefined)
+  }
+
+  async #reload(): Promise<void> {
+    const token = this.#token
+    if (token !== undefined) this.#take(await this.#engine.judge(token))
+    this.#restore(this.#base)
+  }
+
+  /** What a strict read has found, on any moment after the first. */
+  #take(found: { standing: Standing; record: SessionRecord | undefined }): void {
+    this.#standing = found.standing
+    this.#record = found.record
+    this.#base = found.record?.data ?? EMPTY
+  }
+
+  /** Data that changed after the first byte: saved if there is a session to save it in. */
+  async #saveLate(): Promise<void> {
+    const plan = this.#plan()
+    if (plan === 'nothing') return
+    if (plan === 'drop' || (plan === 'birth' && this.#after() === null)) return this.#drop()
+    if (plan !== 'save') this.#refuseOnceStarted('A change of identity or privilege')
+    await this.#save()
+    if (this.#record !== undefined) this.#tell('session.late', { id: this.#record.id })
+  }
+
+  /** A save that finds its session ended has nowhere to go (law 4). */
+  #drop(): void {
+    this.#tell('session.dropped', { id: this.id ?? null, userId: this.userId })
+    this.#adopt(undefined)
+    this.#standing = 'gone'
+    this.#base = this.#text()
+  }
+
+  #noticeSuperseded(): CoatcheckError {
+    this.#engine.noticeSuperseded(this.#living.id, this.userId, this.#facts)
+    this.#standing = 'superseded'
+    return superseded()
+  }
+
+  #overtaken(userId: string): CoatcheckError {
+    this.#tell('login.overtaken', { userId })
+    return new CoatcheckError('LOGIN_OVERTAKEN', "This person's sessions were ended while the login was under way. Ask for the credentials again.")
+  }
+
+  #change(record: SessionRecord, edit: Edit, token?: MintedToken): Promise<Written | Unwritten> {
+    return this.#engine.writer.change(record, (this.#token as Token).tokenHash, edit, token)
+  }
+
+  #edit(data: string): Edit {
+    return (base) => ({ data: this.#merged(base, data), lastSeenAt: this.#arrivedAt })
+  }
+
+  #merged(base: SessionRecord, data: string): string {
+    return this.#engine.checkSize(mergeData(this.#base, data, base.data))
+  }
+
+  #marks(userId: string, options: LoginOptions): Promise<Marks> {
+    return this.#engine.attempt(userId, options.attempt)
+  }
+
+  #signIn(userId: string, remember: boolean): Omit<Draft, 'data'> {
+    const now = this.#engine.settings.clock.now()
+    return { ...this.#visit(), userId, remember, authenticatedAt: now }
+  }
+
+  #visit(): Omit<Draft, 'data'> {
+    const now = this.#engine.settings.clock.now()
+    return {
+      userId: null,
+      createdAt: now,
+      authenticatedAt: null,
+      lastSeenAt: now,
+      expiresAt: now + this.#engine.settings.clocks.absoluteMs,
+      remember: false,
+      ip: cut(this.#facts.ip(), 45),
+      userAgent: cut(this.#facts.userAgent(), 256),
+    }
+  }
+
+  /**
+   * The record is stored; `data` is what the bag held when it was written. What others saved meanwhile is in the record
+   * but not in the bag: the handler may hold parts of the bag, and the next change is merged against `data` again.
+   */
+  #wrote(record: SessionRecord, data: string): void {
+    this.#adopt(record)
+    this.#base = data
+  }
+
+  /** From here on the request's session is this record, or none. */
+  #adopt(record: SessionRecord | undefined): void {
+    this.#record = record
+    this.#token = record
+    this.#standing = record === undefined ? 'none' : 'live'
+    this.#base = record?.data ?? EMPTY
+  }
+
+  #handOut(token: MintedToken): void {
+    const { settings } = this.#engine
+    const record = this.#living
+    const signedIn = record.userId !== null
+    const name = signedIn ? settings.signedInCookie : settings.visitCookie
+    this.#engine.warnIfUnsendable(this.#facts)
+    this.#setCookie(name, setCookie(name, token.value, settings.attributes, record.remember ? record.expiresAt - settings.clock.now() : undefined))
+    if (signedIn && this.#visitSeen) this.#setCookie(settings.visitCookie, expireCookie(settings.visitCookie, settings.attributes))
+    this.#asVisitor = !signedIn
+  }
+
+  #expire(): void {
+    const { settings } = this.#engine
+    const name = this.#asVisitor ? settings.visitCookie : settings.signedInCookie
+    this.#setCookie(name, expireCookie(name, settings.attributes))
+  }
+
+  #setCookie(name: string, value: string): void {
+    this.#cookies ??= new Map()
+    this.#cookies.set(name, value)
+  }
+
+  async #signedIn(again: boolean): Promise<void> {
+    const { id, userId, ip, userAgent } = this.#living as SessionRecord & { userId: string }
+    this.#tell('login', { id, userId, again, ip, userAgent })
+    if (!again) await this.#engine.endOldest(userId, id)
+  }
+
+  #ended(id: string, userId: string | null, reason: EndReason): void {
+    this.#tell('session.ended', { id, userId, reason })
+  }
+
+  #tell<Name extends keyof SessionEvents>(name: Name, event: SessionEvents[Name]): void {
+    this.#engine.events.emit(name, event)
+  }
+}
+
+function cut(text: string | undefined, length: number): string | null {
+  if (text === undefined || text === '') return null
+  return text.replaceAll('\0', '').slice(0, length).toWellFormed()
+}

@@ -1,0 +1,233 @@
+import { aliveAmong, type Device, detailsOf, devicesOf, infoOf, type SessionDetails, type SessionInfo } from './devices.ts'
+import { Engine } from './engine.ts'
+import { CoatcheckError } from './errors.ts'
+import type { SessionEventName, SessionEvents } from './events.ts'
+import type { Exchange, RequestFacts } from './exchange.ts'
+import { assertSignedIn } from './guard.ts'
+import { normalizeUserId } from './identity.ts'
+import type { LoginAttempt } from './login-attempt.ts'
+import { type SessionsOptions, settingsFrom } from './options.ts'
+import type { RequestExchange } from './request-exchange.ts'
+import { ownerOf, type Session, type SessionOwner } from './session.ts'
+import type { Bag, UserId } from './session-data.ts'
+import type { MaybePromise } from './store.ts'
+
+/** Which sessions of a person an act leaves alone. */
+export interface ExceptOptions {
+  /** The id of a session that goes on. */
+  readonly except?: string
+}
+
+/** A page of `scan`. */
+export interface SessionPage {
+  readonly sessions: readonly SessionInfo[]
+  /** Give it back as `after` for the next page; null when this was the last. */
+  readonly next: string | null
+}
+
+/** Facts of a request that there is none of: for `read` and `issue`. */
+const NO_FACTS: RequestFacts = Object.freeze({ secure: () => true, ip: () => undefined, userAgent: () => undefined })
+const MOST_LISTED = 1000
+const PRUNE_EVERY_MS = 600_000
+const PRUNE_BATCH = 1000
+/** Batches in one go: what is left waits for the next time, so that a backlog never becomes a stall. */
+const MOST_BATCHES = 100
+
+/**
+ * Everything about sessions that is not one request's: made once by `createSessions`, handed to the adapter's
+ * `session()` and to whoever lists or ends sessions.
+ */
+export class Sessions {
+  readonly #engine: Engine
+  #pruneTimer: NodeJS.Timeout | undefined
+
+  constructor(options: SessionsOptions) {
+    this.#engine = new Engine(settingsFrom(options))
+    if (this.#engine.settings.store.prune !== undefined) this.#prunePeriodically()
+  }
+
+  /**
+   * For adapters: one request's exchange. Synchronous where the store's reads are.
+   *
+   * @param cookie the request's Cookie header; undefined if it has none
+   * @throws CoatcheckError `STORE_UNAVAILABLE`, `FOREIGN_RECORD`: the request cannot be answered, as anybody
+   */
+  open(cookie: string | undefined, facts: RequestFacts): MaybePromise<Exchange> {
+    return this.#engine.open(cookie, facts)
+  }
+
+  /** Calls `listener` for each such event from now on; the returned function ends that. */
+  on<Name extends SessionEventName>(name: Name, listener: (event: SessionEvents[Name]) => void): () => void {
+    return this.#engine.events.on(name, listener)
+  }
+
+  /**
+   * The marks of revocation as they are now, for a login whose credentials are about to be looked up. Give it to
+   * `session.login(userId, { attempt })` within ten minutes: it then cannot outrun a `revokeUser` that came between.
+   */
+  attempt(userId: UserId): Promise<LoginAttempt> {
+    return this.#engine.attempt(requiredId(userId))
+  }
+
+  /**
+   * The person's own sessions, this one first, then the latest seen (ASVS 5.0 7.5.2).
+   *
+   * @throws CoatcheckError `NOT_AUTHENTICATED`, `NOT_SUPPORTED`
+   */
+  async devices(session: Session): Promise<readonly Device[]> {
+    const { id, userId } = this.#signedIn(session)
+    return devicesOf(await this.#alive(userId, MOST_LISTED), id)
+  }
+
+  /** Ends one of the person's own sessions; false if there is none of this id. Their current one is logged out. */
+  async revokeDevice(session: Session, id: string): Promise<boolean> {
+    const own = this.#signedIn(session)
+    if (id !== own.id) return this.#end(id, own.userId)
+    await session.logout()
+    return true
+  }
+
+  /** Ends all of the person's sessions but this one; how many. */
+  revokeOthers(session: Session): Promise<number> {
+    const { id, userId } = this.#signedIn(session)
+    return this.#revokeUser(userId, id)
+  }
+
+  /** A person's living sessions, newest first, at most `limit` (default and most 1000). */
+  async list(userId: UserId, options: { readonly limit?: number } = {}): Promise<readonly SessionInfo[]> {
+    const limit = Math.min(options.limit ?? MOST_LISTED, MOST_LISTED)
+    return (await this.#alive(requiredId(userId), limit)).map(infoOf)
+  }
+
+  /** One living session with its data; undefined if there is none. Always a strict read. */
+  async get(id: string): Promise<SessionDetails | undefined> {
+    const record = await this.#engine.writer.ask('read', (store) => store.read(id))
+    const [alive] = record === undefined ? [] : this.#aliveAmong([record])
+    return alive && detailsOf(alive)
+  }
+
+  /** Ends one session; false if there was none. Effective everywhere when it resolves (law 9). */
+  revoke(id: string): Promise<boolean> {
+    return this.#end(id)
+  }
+
+  /** Ends a person's sessions, and every login of theirs that is under way; how many sessions (ASVS 5.0 7.4.2, 7.4.5). */
+  async revokeUser(userId: UserId, options: ExceptOptions = {}): Promise<number> {
+    return this.#revokeUser(requiredId(userId), options.except)
+  }
+
+  /** Ends every session of everybody, and every login under way, in one write (ASVS 5.0 7.4.5). */
+  async revokeEveryone(options: ExceptOptions = {}): Promise<void> {
+    await this.#engine.writer.ask('revokeEveryone', (store) => store.revokeEveryone(options.except))
+    this.#engine.events.emit('everyone.revoked', { kept: options.except ?? null })
+  }
+
+  /** All living sessions, a page at a time (at most 1000); in any order, one may come twice. */
+  async scan(options: { readonly after?: string | null; readonly limit?: number } = {}): Promise<SessionPage> {
+    const limit = Math.min(options.limit ?? 100, MOST_LISTED)
+    const page = await this.#engine.writer.ask('scan', (store) => store.scan(options.after ?? null, limit))
+    return { sessions: this.#aliveAmong(page.records).map(infoOf), next: page.next }
+  }
+
+  /** Throws dead records away, in batches; how many. It runs by itself every ten minutes or so. */
+  async prune(): Promise<number> {
+    let pruned = 0
+    for (let batch = 0; batch < MOST_BATCHES; batch++) {
+      const some = await this.#engine.writer.ask('prune', (store) => store.prune?.(this.#now, PRUNE_BATCH) ?? 0)
+      pruned += some
+      if (some < PRUNE_BATCH) break
+    }
+    return pruned
+  }
+
+  /**
+   * The living session that a Cookie header names, with its data: for WebSocket upgrades and other places without a
+   * response. Undefined if nobody's.
+   *
+   * @throws CoatcheckError `STORE_UNAVAILABLE`
+   */
+  async read(cookieHeader: string | undefined): Promise<SessionDetails | undefined> {
+    const exchange = (await this.open(cookieHeader, NO_FACTS)) as RequestExchange
+    return exchange.stored && detailsOf(exchange.stored)
+  }
+
+  /** Signs `userId` in without a request, and gives the Cookie header for it: for your own tests. */
+  async issue(userId: UserId, data: Bag = {}): Promise<string> {
+    const exchange = await this.open(undefined, NO_FACTS)
+    Object.assign(exchange.session, data)
+    await exchange.session.login(userId)
+    const { setCookie } = await exchange.commit()
+    return setCookie.map((line) => line.slice(0, line.indexOf(';'))).join('; ')
+  }
+
+  /** Stops the timers, and closes what the store opened itself. */
+  async close(): Promise<void> {
+    clearTimeout(this.#pruneTimer)
+    this.#engine.writer.close()
+    await this.#engine.settings.store.close?.()
+  }
+
+  get #now(): number {
+    return this.#engine.settings.clock.now()
+  }
+
+  /** With jitter, so that a fleet started at once does not prune at once; it never holds the process. */
+  #prunePeriodically(): void {
+    const next = PRUNE_EVERY_MS * (0.5 + Math.random())
+    this.#pruneTimer = setTimeout(() => void this.#pruneQuietly(), next).unref()
+  }
+
+  async #pruneQuietly(): Promise<void> {
+    await this.prune().catch(() => {})
+    if (this.#pruneTimer !== undefined) this.#prunePeriodically()
+  }
+
+  #aliveAmong(records: Parameters<typeof aliveAmong>[0]): ReturnType<typeof aliveAmong> {
+    return aliveAmong(records, this.#engine.settings.clocks, this.#now)
+  }
+
+  async #alive(userId: string, limit: number): Promise<ReturnType<typeof aliveAmong>> {
+    return this.#aliveAmong(await this.#engine.writer.ask('listByUser', (store) => store.listByUser(userId, limit)))
+  }
+
+  async #end(id: string, userId?: string): Promise<boolean> {
+    const ended = await this.#engine.writer.end(id, userId)
+    if (ended) this.#engine.events.emit('session.ended', { id, userId: userId ?? null, reason: 'revoked' })
+    return ended
+  }
+
+  async #revokeUser(userId: string, except: string | undefined): Promise<number> {
+    const ids = await this.#engine.writer.ask('revokeUser', (store) => store.revokeUser(userId, except))
+    this.#engine.events.emit('user.revoked', { userId, ids, kept: except ?? null })
+    return ids.length
+  }
+
+  #signedIn(session: Session): { readonly id: string; readonly userId: string } {
+    const owner: SessionOwner = ownerOf(session)
+    if (owner.engine !== this.#engine) {
+      throw new CoatcheckError('NO_SESSION', 'This session belongs to another createSessions(). Ask the one whose middleware made it.')
+    }
+    assertSignedIn(session)
+    if (owner.id !== undefined && owner.signedInAs !== null) return { id: owner.id, userId: owner.signedInAs }
+    throw new CoatcheckError('NOT_AUTHENTICATED', 'The sign-in is not stored yet: await session.login(userId), or session.save(), first.')
+  }
+}
+
+function requiredId(userId: unknown): string {
+  const id = normalizeUserId(userId)
+  if (id !== null) return id
+  throw new CoatcheckError('BAD_IDENTITY', 'A user id is needed here; got nothing.')
+}
+
+/**
+ * Makes the sessions of one application.
+ *
+ * ```ts
+ * const sessions = createSessions({ store: sqliteStore('sessions.db'), secret: process.env.SESSION_SECRET })
+ * ```
+ *
+ * @throws CoatcheckError `BAD_OPTION` at once, for anything missing, malformed, or too weak for production
+ */
+export function createSessions(options: SessionsOptions): Sessions {
+  return new Sessions(options)
+}

@@ -1,0 +1,251 @@
+import { CoatcheckError, isCoatcheckError } from './errors.ts'
+import type { Events } from './events.ts'
+import { marksOf } from './login-attempt.ts'
+import type { Settings } from './options.ts'
+import { forgetAt, isExpired } from './policy.ts'
+import type { SessionRecord } from './record.ts'
+import type { Marks, SessionStore } from './store.ts'
+import type { MintedToken, Tokens } from './token.ts'
+
+/** A record to be born: all but what birth itself decides. */
+export type Draft = Omit<SessionRecord, 'id' | 'version' | 'tokenHash' | 'userEpoch' | 'generation'>
+
+/** A record as it was written, and its token where the write made one. */
+export interface Written {
+  readonly record: SessionRecord
+  readonly token?: MintedToken
+}
+
+/** What to write over a record: called again on what somebody else has stored meanwhile, so it must only read `base`. */
+export type Edit = (base: SessionRecord) => Partial<Omit<SessionRecord, 'id' | 'version' | 'tokenHash'>>
+
+/** Why a change found no place to go. */
+export type Unwritten = 'gone' | 'superseded' | 'refused'
+
+/** Writes of one session wait for each other; `latest` is what the one before has stored. */
+interface Queue {
+  tail: Promise<unknown>
+  waiting: number
+  latest: SessionRecord | undefined
+}
+
+/** Tries against other processes before `SESSION_CONFLICT`. With the waits between them about two seconds. */
+const MOST_TRIES = 24
+const LONGEST_WAIT_MS = 120
+/** Rotations of unknown outcome that are still to be ended; beyond this the oldest is given up, with an event. */
+const MOST_DOOMED = 10_000
+const DOOMED_RETRY_MS = 1000
+
+/**
+ * How a change gets into the store: one after another in this process, by compare-and-set across processes, as the same
+ * write again when a reply was lost. Laws 2, 3 and 6 are kept here.
+ */
+export class Writer {
+  readonly #store: SessionStore
+  readonly #settings: Settings
+  readonly #tokens: Tokens
+  readonly #events: Events
+  readonly #queues = new Map<string, Queue>()
+  readonly #doomed = new Set<string>()
+  #doomedTimer: NodeJS.Timeout | undefined
+
+  constructor(settings: Settings, tokens: Tokens, events: Events) {
+    this.#store = settings.store
+    this.#settings = settings
+    this.#tokens = tokens
+    this.#events = events
+  }
+
+  /** Calls the store, and turns whatever it throws into an error of ours. */
+  async ask<Result>(operation: keyof SessionStore, call: (store: SessionStore) => Result | Promise<Result>): Promise<Result> {
+    try {
+      return await call(this.#store)
+    } catch (cause) {
+      throw this.failure(operation, cause)
+    }
+  }
+
+  /** The typed error for what a store threw; told to listeners. */
+  failure(operation: keyof SessionStore, cause: unknown): CoatcheckError {
+    const error = isCoatcheckError(cause)
+      ? cause
+      : new CoatcheckError('STORE_UNAVAILABLE', `The ${this.#store.name} store failed on ${operation}. Nobody is signed in or out by that; try again.`, {
+          cause,
+          retryAfter: 1,
+        })
+    this.#events.emit('store.failed', { operation, error })
+    return error
+  }
+
+  /**
+   * Creates a record. A visitor's is tied to the marks of now; a person's to `marks`, which are as old as the check of
+   * the credentials.
+   */
+  async birth(draft: Draft, marks?: Marks): Promise<Written | 'refused'> {
+    let current = marks ?? (await this.ask('marks', (store) => store.marks(draft.userId)))
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const token = this.#tokens.mint(this.#tokens.newId())
+      const record = Object.freeze({ ...draft, ...marksOf(current), id: token.id, version: 1, tokenHash: token.tokenHash })
+      const outcome = await this.#createOnce(record, tries > 0)
+      if (outcome === 'created') return { record, token }
+      if (outcome !== 'refused') continue
+      if (draft.userId !== null) return 'refused'
+      current = await this.ask('marks', (store) => store.marks(null))
+    }
+    throw conflict()
+  }
+
+  /** A create whose reply was lost is not repeated: the first may have landed, and its token is nobody's. */
+  async #createOnce(record: SessionRecord, again: boolean): Promise<'created' | 'taken' | 'refused'> {
+    try {
+      return await this.ask('create', (store) => store.create(record, this.#forgetAt(record)))
+    } catch (error) {
+      if (!isOutage(error)) throw error
+      this.#doom(record.id)
+      if (again) throw error
+      return 'taken'
+    }
+  }
+
+  /**
+   * Changes a record, whatever others do to it meanwhile.
+   *
+   * @param base the record as this request read it
+   * @param presentedHash the hash of the token that the request came with: once it is no longer the record's, nothing
+   *   is written (law 1)
+   * @param rotation the new token, if the change rotates
+   */
+  change(base: SessionRecord, presentedHash: string, edit: Edit, rotation?: MintedToken): Promise<Written | Unwritten> {
+    return this.#queued(base.id, (queue) => this.#change(queue, base, presentedHash, edit, rotation))
+  }
+
+  async #change(queue: Queue, base: SessionRecord, presentedHash: string, edit: Edit, rotation?: MintedToken): Promise<Written | Unwritten> {
+    let current: SessionRecord | undefined = newer(queue.latest, base)
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      if (current === undefined || this.#isDead(current)) return 'gone'
+      if (rotation !== undefined && current.tokenHash === rotation.tokenHash) return this.#written(queue, current, rotation)
+      if (current.tokenHash !== presentedHash) return 'superseded'
+      const next = edited(current, edit, rotation)
+      const outcome = await this.#replace(next, rotation !== undefined)
+      if (outcome === 'saved') return this.#written(queue, next, rotation)
+      if (outcome !== 'conflict') return outcome
+      if (tries > 0) await pause(waitMs(tries))
+      current = await this.ask('read', (store) => store.read(base.id))
+    }
+    throw conflict()
+  }
+
+  #written(queue: Queue, record: SessionRecord, token: MintedToken | undefined): Written {
+    queue.latest = record
+    return token === undefined ? { record } : { record, token }
+  }
+
+  #isDead(record: SessionRecord): boolean {
+    return isExpired(record, this.#settings.clocks, this.#settings.clock.now())
+  }
+
+  #forgetAt(record: SessionRecord): number {
+    return forgetAt(record, this.#settings.clocks)
+  }
+
+  /** The same write again if the reply was lost; a rotation whose outcome stays unknown ends the session (law 6). */
+  async #replace(next: SessionRecord, rotates: boolean): Promise<'saved' | 'conflict' | 'gone' | 'refused'> {
+    const write = () => this.ask('replace', (store) => store.replace(next, this.#forgetAt(next)))
+    try {
+      return await write().catch((error: unknown) => (isOutage(error) ? pause(LONGEST_WAIT_MS / 4).then(write) : Promise.reject(error)))
+    } catch (error) {
+      if (rotates) await this.#endUnknown(next)
+      throw error
+    }
+  }
+
+  async #endUnknown(record: SessionRecord): Promise<void> {
+    this.#doom(record.id)
+    await this.endIfDoomed(record.id).catch(() => {})
+    this.#events.emit('session.ended', { id: record.id, userId: record.userId, reason: 'unknown-rotation' })
+  }
+
+  /** Ends a session; a lost reply is asked again. True if there was one. */
+  async end(id: string, userId?: string): Promise<boolean> {
+    const remove = () => this.ask('delete', (store) => store.delete(id, userId))
+    return remove().catch((error: unknown) => (isOutage(error) ? remove() : Promise.reject(error)))
+  }
+
+  /** True while this process still has to end the session of this id. */
+  isDoomed(id: string): boolean {
+    return this.#doomed.size > 0 && this.#doomed.has(id)
+  }
+
+  /** Ends a doomed session now. Throws as long as the store does not answer. */
+  async endIfDoomed(id: string): Promise<void> {
+    if (!this.#doomed.has(id)) return
+    await this.ask('delete', (store) => store.delete(id))
+    this.#doomed.delete(id)
+  }
+
+  #doom(id: string): void {
+    if (this.#doomed.size >= MOST_DOOMED) this.#doomed.delete(this.#doomed.values().next().value as string)
+    this.#doomed.add(id)
+    this.#doomedTimer ??= setInterval(() => void this.#endDoomed(), DOOMED_RETRY_MS).unref()
+  }
+
+  async #endDoomed(): Promise<void> {
+    for (const id of [...this.#doomed].slice(0, 100)) {
+      const ended = await this.endIfDoomed(id).then(() => true, () => false)
+      if (!ended) return
+    }
+    if (this.#doomed.size === 0) this.close()
+  }
+
+  /** Stops the timer. */
+  close(): void {
+    clearInterval(this.#doomedTimer)
+    this.#doomedTimer = undefined
+  }
+
+  #queued<Result>(id: string, task: (queue: Queue) => Promise<Result>): Promise<Result> {
+    const queue = this.#queues.get(id) ?? { tail: Promise.resolve(), waiting: 0, latest: undefined }
+    this.#queues.set(id, queue)
+    queue.waiting++
+    const done = queue.tail.then(() => task(queue))
+    queue.tail = done.catch(() => {}).then(() => this.#leave(id, queue))
+    return done
+  }
+
+  #leave(id: string, queue: Queue): void {
+    queue.waiting--
+    if (queue.waiting === 0) this.#queues.delete(id)
+  }
+}
+
+function newer(latest: SessionRecord | undefined, base: SessionRecord): SessionRecord {
+  return latest !== undefined && latest.version > base.version ? latest : base
+}
+
+function edited(base: SessionRecord, edit: Edit, rotation: MintedToken | undefined): SessionRecord {
+  const fields = edit(base)
+  return Object.freeze({
+    ...base,
+    ...fields,
+    lastSeenAt: Math.max(base.lastSeenAt, fields.lastSeenAt ?? 0),
+    version: base.version + 1,
+    tokenHash: rotation?.tokenHash ?? base.tokenHash,
+  })
+}
+
+function isOutage(error: unknown): boolean {
+  return isCoatcheckError(error) && error.code === 'STORE_UNAVAILABLE'
+}
+
+function conflict(): CoatcheckError {
+  return new CoatcheckError('SESSION_CONFLICT', 'Other processes kept changing this session. Nothing of this request was saved; try again.', { retryAfter: 1 })
+}
+
+/** Full jitter, growing: those who lost a race do not meet again at once. */
+function waitMs(tries: number): number {
+  return Math.random() * Math.min(LONGEST_WAIT_MS, 2 ** tries)
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
