@@ -39,6 +39,10 @@ const statusOf = {
   STORE_UNAVAILABLE: 503,
   /** The store holds a record under our key that we did not write, or of an unknown format. */
   FOREIGN_RECORD: 503,
+  /** More passwords wait to be hashed than the queue takes; nothing was checked. */
+  HASHING_OVERLOADED: 503,
+  /** The throttle's backend did not answer: no password is checked without it. */
+  LIMITER_UNAVAILABLE: 503,
   /** The store cannot do what was asked (list, scan, watch). */
   NOT_SUPPORTED: 501,
 } as const
