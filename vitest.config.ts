@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['{packages,examples}/*/test/**/*.test.ts', 'bench/test/**/*.test.ts', 'test/**/*.test.ts'],
+    // Starts what a test file asks for by `service('redis')`, once for all, and ends it.
+    globalSetup: ['test/services/global-setup.ts'],
     // Tests run real servers, browsers and child processes: two files at a time is what a two-core machine bears.
     maxWorkers: 2,
     testTimeout: 30_000,
