@@ -1,0 +1,3 @@
+export { type Gate, type GatedCall, type GatedMethod, gatedStore, type Held, type Moment } from './gate.ts'
+export type { Law, Skip } from './law.ts'
+export { type StoreHarness, type StoreSpace, storeLaws } from './store-laws.ts'
