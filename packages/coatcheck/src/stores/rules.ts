@@ -4,8 +4,9 @@ import type { Marks } from '../core/store.ts'
 /** What a store that looks before it writes, under one lock, has to do with a `replace`. */
 export type Judgement = 'write' | 'repeated' | 'conflict' | 'gone' | 'refused'
 
-/** Create's rule: a record may begin only under the marks that its login (or visit) found. */
+/** Create's rule: a record may begin only under the marks that its login (or visit) found. No generation at all is dead. */
 export function mayBegin(record: SessionRecord, marks: Marks): boolean {
+  if (marks.generation === '') return false
   return record.generation === marks.generation && (record.userId === null || record.userEpoch === marks.userEpoch)
 }
 
@@ -16,7 +17,7 @@ export function mayBegin(record: SessionRecord, marks: Marks): boolean {
  * carried its session over: its writer has to read again.
  */
 export function judgeReplace(stored: SessionRecord | undefined, record: SessionRecord, marks: Marks): Judgement {
-  if (stored === undefined || stored.generation !== marks.generation) return 'gone'
+  if (stored === undefined || marks.generation === '' || stored.generation !== marks.generation) return 'gone'
   if (isRepeat(stored, record)) return 'repeated'
   if (stored.version !== record.version - 1) return 'conflict'
   if (stored.userId !== record.userId && !mayBegin(record, marks)) return 'refused'
