@@ -1,4 +1,4 @@
-export type { Clock, Duration } from './core/clock.ts'
+export { type Clock, type Duration, durationMs } from './core/clock.ts'
 export type { Device, SessionDetails, SessionInfo } from './core/devices.ts'
 export { CoatcheckError, type ErrorCode, isCoatcheckError } from './core/errors.ts'
 export type { EndReason, SessionEventName, SessionEvents } from './core/events.ts'
@@ -10,5 +10,6 @@ export { decodeRecord, encodeRecord, type SessionRecord } from './core/record.ts
 export type { LoginOptions, Session, SessionMethods, SignedInSession } from './core/session.ts'
 // A star, because only then does `declare module 'coatcheck'` reach the interface behind it.
 export type * from './core/session-data.ts'
+export type { SessionRequest } from './core/session-request.ts'
 export { createSessions, type ExceptOptions, type SessionPage, type Sessions } from './core/sessions.ts'
 export type { Marks, MaybePromise, ScanPage, SessionStore, Watch } from './core/store.ts'

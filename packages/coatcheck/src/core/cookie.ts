@@ -30,6 +30,15 @@ export function findToken(header: string, name: string, tokens: Tokens): Token |
   return found
 }
 
+/** What the first cookie of this name holds; undefined if there is none. */
+export function cookieValue(header: string, name: string): string | undefined {
+  const needle = `${name}=`
+  for (let at = header.indexOf(needle); at !== -1; at = header.indexOf(needle, at + 1)) {
+    if (startsPair(header, at)) return valueAt(header, at + needle.length)
+  }
+  return undefined
+}
+
 /** True where a cookie pair begins: at the start, or after `;` and optional white space. */
 function startsPair(header: string, at: number): boolean {
   let before = at - 1

@@ -22,6 +22,7 @@ export interface Judged {
 
 /** The tokens of one Cookie header; `signedIn` counts before `visit`. */
 interface Found {
+  readonly header: string
   readonly signedIn: Token | undefined
   readonly visit: Token | undefined
 }
@@ -48,16 +49,16 @@ export class Engine {
   /** Synchronous where the store's `read` is, so that a signed-in request costs no promise. */
   open(cookie: string | undefined, facts: RequestFacts): MaybePromise<Exchange> {
     const now = this.settings.clock.now()
-    if (cookie === undefined) return new RequestExchange(this, facts, NOTHING_PRESENTED, now)
+    if (cookie === undefined) return new RequestExchange(this, facts, NOTHING_PRESENTED, now, cookie)
     const signedIn = this.#find(cookie, this.settings.signedInCookie)
     const visit = this.#find(cookie, this.settings.visitCookie)
     const token = signedIn ?? visit
-    if (token === undefined) return new RequestExchange(this, facts, NOTHING_PRESENTED, now)
+    if (token === undefined) return new RequestExchange(this, facts, NOTHING_PRESENTED, now, cookie)
     const judged = this.#judge(token, now)
     if (!isPromise(judged) && this.#isSettled(judged, now)) {
-      return this.#exchange(facts, now, judged, token, { signedIn, visit })
+      return this.#exchange(facts, now, judged, token, { header: cookie, signedIn, visit })
     }
-    return this.#openSlowly(facts, now, judged, { signedIn, visit })
+    return this.#openSlowly(facts, now, judged, { header: cookie, signedIn, visit })
   }
 
   /** Alive, and nothing to write down: the case of nearly every request. */
@@ -78,9 +79,9 @@ export class Engine {
 
   #exchange(facts: RequestFacts, now: number, judged: Judged, token: Token, found: Found): RequestExchange {
     const { standing, record } = judged
-    if (standing === 'none') return new RequestExchange(this, facts, { ...NOTHING_PRESENTED, visitSeen: found.visit !== undefined }, now)
+    if (standing === 'none') return new RequestExchange(this, facts, { ...NOTHING_PRESENTED, visitSeen: found.visit !== undefined }, now, found.header)
     const asVisitor = token === found.visit
-    return new RequestExchange(this, facts, { standing, record, token, asVisitor, visitSeen: found.visit !== undefined }, now)
+    return new RequestExchange(this, facts, { standing, record, token, asVisitor, visitSeen: found.visit !== undefined }, now, found.header)
   }
 
   /** The verified token under one name; a planted second one makes both worthless. */

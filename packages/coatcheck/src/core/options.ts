@@ -78,6 +78,8 @@ export interface Settings {
   readonly store: SessionStore
   readonly secrets: readonly string[]
   readonly clocks: Clocks
+  /** `__Host-`, `__Secure-` or nothing: what stands before each of our cookies' names. */
+  readonly cookiePrefix: string
   readonly signedInCookie: string
   readonly visitCookie: string
   readonly attributes: CookieAttributes
@@ -107,6 +109,7 @@ export function settingsFrom(options: SessionsOptions): Settings {
     store,
     secrets: checkedSecrets(options.secret),
     clocks: checkedClocks(options),
+    cookiePrefix: prefix,
     signedInCookie: prefix + cookieName(options.cookie?.name ?? 'sid', 'cookie.name'),
     visitCookie: prefix + cookieName(options.cookie?.visitName ?? 'visit', 'cookie.visitName'),
     attributes,

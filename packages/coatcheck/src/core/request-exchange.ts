@@ -1,5 +1,5 @@
 import { mergeData, onlyChanges, type Plan, planCommit, type Standing, superseded } from './commit.ts'
-import { expireCookie, setCookie } from './cookie.ts'
+import { cookieValue, expireCookie, setCookie } from './cookie.ts'
 import type { Engine } from './engine.ts'
 import { CoatcheckError, isCoatcheckError } from './errors.ts'
 import type { EndReason, SessionEvents } from './events.ts'
@@ -9,6 +9,7 @@ import { marksOf } from './login-attempt.ts'
 import type { SessionRecord } from './record.ts'
 import { createSession, emptySession, fillSession, type LoginOptions, type Session, type SessionOwner, sessionText } from './session.ts'
 import type { Bag } from './session-data.ts'
+import type { SessionRequest } from './session-request.ts'
 import type { Marks, MaybePromise } from './store.ts'
 import type { MintedToken, Token } from './token.ts'
 import type { Draft, Edit, Unwritten, Written } from './writer.ts'
@@ -50,6 +51,7 @@ export class RequestExchange implements Exchange, SessionOwner {
   readonly #facts: RequestFacts
   readonly #visitSeen: boolean
   readonly #arrivedAt: number
+  readonly #cookieHeader: string | undefined
   #standing: Standing
   #record: SessionRecord | undefined
   #token: Token | undefined
@@ -65,10 +67,11 @@ export class RequestExchange implements Exchange, SessionOwner {
   /** An outage that an act of this request met: the response must not say that all went well (law 6). */
   #failure: CoatcheckError | undefined
 
-  constructor(engine: Engine, facts: RequestFacts, presented: Presented, arrivedAt: number) {
+  constructor(engine: Engine, facts: RequestFacts, presented: Presented, arrivedAt: number, cookieHeader: string | undefined) {
     this.#engine = engine
     this.#facts = facts
     this.#arrivedAt = arrivedAt
+    this.#cookieHeader = cookieHeader
     this.#standing = presented.standing
     this.#record = presented.record
     this.#token = presented.token
@@ -129,6 +132,16 @@ export class RequestExchange implements Exchange, SessionOwner {
 
   get engine(): Engine {
     return this.#engine
+  }
+
+  get request(): SessionRequest {
+    const { cookiePrefix } = this.#engine.settings
+    return {
+      ip: this.#facts.ip(),
+      userAgent: this.#facts.userAgent(),
+      cookie: (name) => cookieValue(this.#cookieHeader ?? '', cookiePrefix + name),
+      setCookie: (name, value, maxAgeMs) => this.#sendAlong(cookiePrefix + name, value, maxAgeMs),
+    }
   }
 
   commit(): MaybePromise<Outgoing> {
@@ -508,6 +521,12 @@ export class RequestExchange implements Exchange, SessionOwner {
     const { settings } = this.#engine
     const name = this.#asVisitor ? settings.visitCookie : settings.signedInCookie
     this.#setCookie(name, expireCookie(name, settings.attributes))
+  }
+
+  /** A cookie of a layer above us. */
+  #sendAlong(name: string, value: string, maxAgeMs: number): void {
+    this.#refuseOnceStarted('setCookie()')
+    this.#setCookie(name, setCookie(name, value, { ...this.#engine.settings.attributes, httpOnly: true }, maxAgeMs))
   }
 
   #setCookie(name: string, value: string): void {

@@ -1,6 +1,7 @@
 import { CoatcheckError } from './errors.ts'
 import type { LoginAttempt } from './login-attempt.ts'
 import type { Bag, UserId } from './session-data.ts'
+import type { SessionRequest } from './session-request.ts'
 
 /** How `login` may go. */
 export interface LoginOptions {
@@ -58,6 +59,8 @@ export interface SessionOwner {
   readonly isSuperseded: boolean
   /** What CSRF tokens are bound to, so that rotation rotates them; undefined without a stored session. */
   readonly tokenHash: string | undefined
+  /** The request that the session came with. */
+  readonly request: SessionRequest
   /** Milliseconds since the epoch, on the engine's clock. */
   now(): number
   readonly id: string | undefined

@@ -1,4 +1,5 @@
 import { aliveAmong, type Device, detailsOf, devicesOf, infoOf, type SessionDetails, type SessionInfo } from './devices.ts'
+import { deriveKey } from './crypto.ts'
 import { Engine } from './engine.ts'
 import { CoatcheckError } from './errors.ts'
 import type { SessionEventName, SessionEvents } from './events.ts'
@@ -10,6 +11,7 @@ import { type SessionsOptions, settingsFrom } from './options.ts'
 import type { RequestExchange } from './request-exchange.ts'
 import { ownerOf, type Session, type SessionOwner } from './session.ts'
 import type { Bag, UserId } from './session-data.ts'
+import type { SessionRequest } from './session-request.ts'
 import type { MaybePromise } from './store.ts'
 
 /** Which sessions of a person an act leaves alone. */
@@ -67,6 +69,30 @@ export class Sessions {
    */
   attempt(userId: UserId): Promise<LoginAttempt> {
     return this.#engine.attempt(requiredId(userId))
+  }
+
+  /**
+   * For layers above: the request that a session came with, whatever the framework.
+   *
+   * @throws CoatcheckError `NO_SESSION`
+   */
+  requestOf(session: Session): SessionRequest {
+    return this.#owner(session).request
+  }
+
+  /**
+   * For layers above: 256-bit keys for a purpose of their own, newest first, one for each secret (RFC 5869). What one
+   * purpose's keys sign, no other's verify.
+   *
+   * @param purpose a name that nobody else uses
+   */
+  deriveKeys(purpose: string): readonly Buffer[] {
+    return this.#engine.settings.secrets.map((secret) => deriveKey(secret, `derived ${purpose}`))
+  }
+
+  /** Whether weaker settings need their name (law 12). */
+  get production(): boolean {
+    return this.#engine.settings.production
   }
 
   /**
@@ -202,11 +228,14 @@ export class Sessions {
     return ids.length
   }
 
+  #owner(session: Session): SessionOwner {
+    const owner = ownerOf(session)
+    if (owner.engine === this.#engine) return owner
+    throw new CoatcheckError('NO_SESSION', 'This session belongs to another createSessions(). Ask the one whose middleware made it.')
+  }
+
   #signedIn(session: Session): { readonly id: string; readonly userId: string } {
-    const owner: SessionOwner = ownerOf(session)
-    if (owner.engine !== this.#engine) {
-      throw new CoatcheckError('NO_SESSION', 'This session belongs to another createSessions(). Ask the one whose middleware made it.')
-    }
+    const owner = this.#owner(session)
     assertSignedIn(session)
     if (owner.id !== undefined && owner.signedInAs !== null) return { id: owner.id, userId: owner.signedInAs }
     throw new CoatcheckError('NOT_AUTHENTICATED', 'The sign-in is not stored yet: await session.login(userId), or session.save(), first.')
