@@ -31,5 +31,6 @@ function passesOn(version: string): boolean {
 /** Runs a command line with that Node first on PATH, fetched as the npm package `node`. */
 function onNode(version: string, line: string, output: 'pipe' | 'inherit') {
   const args = ['exec', '--yes', `--package=node@${version}`, '-c', line]
-  return spawnSync('npm', args, { stdio: ['ignore', output, 'inherit'], encoding: 'utf8' })
+  const env = { ...process.env, EXPECTED_NODE: version }
+  return spawnSync('npm', args, { env, stdio: ['ignore', output, 'inherit'], encoding: 'utf8' })
 }
