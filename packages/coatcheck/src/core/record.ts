@@ -39,6 +39,7 @@ export interface SessionRecord {
 
 const MAGIC = 'c1'
 const SEPARATOR = '\0'
+const FIELDS = 14
 /** 36^9 milliseconds: enough until the year 5188, and text of one width compares like the numbers. */
 const SEEN_WIDTH = 9
 
@@ -48,7 +49,7 @@ const SEEN_WIDTH = 9
  */
 export const SEEN_AT = { offset: MAGIC.length + 1, length: SEEN_WIDTH } as const
 
-/** `lastSeenAt` as it stands in an encoded record. */
+/** `lastSeenAt`, whole milliseconds since the epoch, as it stands in an encoded record. */
 export function encodeSeenAt(ms: number): string {
   return ms.toString(36).padStart(SEEN_WIDTH, '0')
 }
@@ -56,7 +57,7 @@ export function encodeSeenAt(ms: number): string {
 /**
  * A record as one compact string, for stores that keep strings.
  *
- * `c1`, then fields parted by NUL (which no field but the data may hold, and JSON text never does):
+ * `c1`, then fields parted by NUL, which no field may hold (core strips it, and JSON text escapes it):
  * seen · version · tokenHash · userId · epoch · generation · created · authenticated · expires · flags · ip · agent · data.
  * The id is the key and is not repeated.
  */
@@ -80,32 +81,62 @@ export function encodeRecord(record: SessionRecord): string {
 }
 
 /**
- * The record that `encodeRecord` made.
+ * The record that `encodeRecord` made. Strict: what encodes to another text than the given one is not ours.
  *
  * @throws CoatcheckError `FOREIGN_RECORD` for anything else: another application's value, or a newer format.
  */
 export function decodeRecord(id: string, text: string): SessionRecord {
-  const [magic, seen, version, tokenHash, userId, userEpoch, generation, created, authenticated, expires, flags, ip, agent, data] =
-    text.split(SEPARATOR)
-  if (magic !== MAGIC || !version || !tokenHash || !seen || !created || !expires || data === undefined) {
-    throw new CoatcheckError('FOREIGN_RECORD', foreign(id, text))
-  }
-  return Object.freeze({
-    id,
-    version: Number(version),
+  const parts = text.split(SEPARATOR)
+  const [
+    magic,
+    seen,
+    version,
     tokenHash,
+    userId,
+    userEpoch,
+    generation,
+    created,
+    authenticated,
+    expires,
+    flags,
+    ip,
+    agent,
+    data,
+  ] = parts
+  const record = {
+    id,
+    version: whole(version, 10),
+    tokenHash: tokenHash ?? '',
     userId: userId || null,
     userEpoch: userEpoch ?? '',
     generation: generation ?? '',
-    createdAt: Number.parseInt(created, 36),
-    authenticatedAt: authenticated ? Number.parseInt(authenticated, 36) : null,
-    lastSeenAt: Number.parseInt(seen, 36),
-    expiresAt: Number.parseInt(expires, 36),
+    createdAt: whole(created, 36),
+    authenticatedAt: authenticated ? whole(authenticated, 36) : null,
+    lastSeenAt: seen === undefined ? Number.NaN : decodeSeenAt(seen),
+    expiresAt: whole(expires, 36),
     remember: flags === 'r',
     ip: ip || null,
     userAgent: agent || null,
-    data,
-  })
+    data: data ?? '',
+  }
+  const ours = magic === MAGIC && parts.length === FIELDS && record.tokenHash !== '' && (flags === '' || flags === 'r')
+  if (ours && hasWholeNumbers(record)) return Object.freeze(record)
+  throw new CoatcheckError('FOREIGN_RECORD', foreign(id, text))
+}
+
+function hasWholeNumbers({ version, createdAt, authenticatedAt, lastSeenAt, expiresAt }: SessionRecord): boolean {
+  return !Number.isNaN(version + createdAt + (authenticatedAt ?? 0) + lastSeenAt + expiresAt)
+}
+
+/** The whole number from 0 on that is written like this and in no other way; NaN if there is none. */
+function whole(text: string | undefined, radix: number): number {
+  const value = Number.parseInt(text ?? '', radix)
+  return value >= 0 && Number.isSafeInteger(value) && value.toString(radix) === text ? value : Number.NaN
+}
+
+function decodeSeenAt(text: string): number {
+  const value = Number.parseInt(text, 36)
+  return value >= 0 && encodeSeenAt(value) === text ? value : Number.NaN
 }
 
 function foreign(id: string, text: string): string {
