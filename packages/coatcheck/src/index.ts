@@ -1,7 +1,7 @@
 export { type Clock, type Duration, durationMs } from './core/clock.ts'
 export type { Device, SessionDetails, SessionInfo } from './core/devices.ts'
 export { CoatcheckError, type ErrorCode, isCoatcheckError } from './core/errors.ts'
-export type { EndReason, SessionEventName, SessionEvents } from './core/events.ts'
+export { Emitter, type EndReason, type SessionEventName, type SessionEvents } from './core/events.ts'
 export type { Exchange, Outgoing, RequestFacts } from './core/exchange.ts'
 export { assertSignedIn, safeReturnPath } from './core/guard.ts'
 export type { LoginAttempt } from './core/login-attempt.ts'

@@ -94,9 +94,9 @@ export function onlyChanges(before: string, after: string): string {
   if (before === '{}') return after
   const old = JSON.parse(before) as Record<string, unknown>
   const wanted = JSON.parse(after) as Record<string, unknown>
-  return JSON.stringify(Object.fromEntries(changedKeys(old, wanted).map((key) => [key, wanted[key]])))
+  return JSON.stringify(Object.fromEntries(changedKeys(old, wanted).map(key => [key, wanted[key]])))
 }
 
 function changedKeys(old: Record<string, unknown>, wanted: Record<string, unknown>): string[] {
-  return Object.keys(wanted).filter((key) => !Object.hasOwn(old, key) || JSON.stringify(old[key]) !== JSON.stringify(wanted[key]))
+  return Object.keys(wanted).filter(key => !Object.hasOwn(old, key) || JSON.stringify(old[key]) !== JSON.stringify(wanted[key]))
 }

@@ -1,5 +1,5 @@
-import { isExpired } from './policy.ts'
 import type { Clocks } from './policy.ts'
+import { isExpired } from './policy.ts'
 import type { SessionRecord } from './record.ts'
 import type { Bag } from './session-data.ts'
 
@@ -56,12 +56,12 @@ export function detailsOf(record: SessionRecord): SessionDetails {
 
 /** Only those that either clock has not ended yet. */
 export function aliveAmong(records: readonly SessionRecord[], clocks: Clocks, now: number): readonly SessionRecord[] {
-  return records.filter((record) => !isExpired(record, clocks, now))
+  return records.filter(record => !isExpired(record, clocks, now))
 }
 
 /** A person's device list: this one first, then the latest seen. */
 export function devicesOf(records: readonly SessionRecord[], currentId: string): readonly Device[] {
   return records
-    .map((record) => ({ ...infoOf(record), current: record.id === currentId }))
+    .map(record => ({ ...infoOf(record), current: record.id === currentId }))
     .sort((a, b) => Number(b.current) - Number(a.current) || b.lastSeenAt.getTime() - a.lastSeenAt.getTime())
 }

@@ -2,7 +2,7 @@ import type { Standing } from './commit.ts'
 import { findToken } from './cookie.ts'
 import { equalHash } from './crypto.ts'
 import { CoatcheckError } from './errors.ts'
-import { Events } from './events.ts'
+import { Emitter, type SessionEvents } from './events.ts'
 import type { Exchange, RequestFacts } from './exchange.ts'
 import { checkedAttempt, type LoginAttempt } from './login-attempt.ts'
 import type { Settings } from './options.ts'
@@ -35,7 +35,7 @@ const MOST_EVICTED = 100
 /** The parts that every request works with, and the way from a Cookie header to an exchange. */
 export class Engine {
   readonly settings: Settings
-  readonly events = new Events()
+  readonly events = new Emitter<SessionEvents>()
   readonly tokens: Tokens
   readonly writer: Writer
   #warnedUnsendable = false
@@ -79,9 +79,16 @@ export class Engine {
 
   #exchange(facts: RequestFacts, now: number, judged: Judged, token: Token, found: Found): RequestExchange {
     const { standing, record } = judged
-    if (standing === 'none') return new RequestExchange(this, facts, { ...NOTHING_PRESENTED, visitSeen: found.visit !== undefined }, now, found.header)
+    if (standing === 'none')
+      return new RequestExchange(this, facts, { ...NOTHING_PRESENTED, visitSeen: found.visit !== undefined }, now, found.header)
     const asVisitor = token === found.visit
-    return new RequestExchange(this, facts, { standing, record, token, asVisitor, visitSeen: found.visit !== undefined }, now, found.header)
+    return new RequestExchange(
+      this,
+      facts,
+      { standing, record, token, asVisitor, visitSeen: found.visit !== undefined },
+      now,
+      found.header,
+    )
   }
 
   /** The verified token under one name; a planted second one makes both worthless. */
@@ -100,7 +107,7 @@ export class Engine {
   #judge(token: Token, now: number): MaybePromise<Judged> {
     if (this.writer.isDoomed(token.id)) return this.writer.endIfDoomed(token.id).then(() => DEAD)
     const read = this.#read(token.id)
-    if (isPromise(read)) return read.then((record) => this.#verdict(token, record, now))
+    if (isPromise(read)) return read.then(record => this.#verdict(token, record, now))
     return this.#verdict(token, read, now)
   }
 
@@ -128,8 +135,11 @@ export class Engine {
     if (record === undefined || this.#isSettled(judged, now)) return judged
     const seen = Object.freeze({ ...record, lastSeenAt: now })
     const failed = await this.writer
-      .ask('touch', (store) => store.touch(record.id, now, forgetAt(seen, this.settings.clocks)))
-      .then(() => false, () => true)
+      .ask('touch', store => store.touch(record.id, now, forgetAt(seen, this.settings.clocks)))
+      .then(
+        () => false,
+        () => true,
+      )
     return failed ? judged : { standing: 'live', record: seen }
   }
 
@@ -137,7 +147,7 @@ export class Engine {
   async attempt(userId: string, given?: LoginAttempt): Promise<LoginAttempt> {
     const madeAt = this.settings.clock.now()
     if (given !== undefined) return checkedAttempt(given, userId, madeAt)
-    const { userEpoch, generation } = await this.writer.ask('marks', (store) => store.marks(userId))
+    const { userEpoch, generation } = await this.writer.ask('marks', store => store.marks(userId))
     return Object.freeze({ userId, userEpoch, generation, madeAt })
   }
 
@@ -160,8 +170,8 @@ export class Engine {
     const cap = this.settings.maxSessionsPerUser
     if (cap === undefined) return
     const now = this.settings.clock.now()
-    const listed = await this.writer.ask('listByUser', (store) => store.listByUser(userId, cap + MOST_EVICTED)).catch(() => [])
-    const alive = listed.filter((record) => !isExpired(record, this.settings.clocks, now))
+    const listed = await this.writer.ask('listByUser', store => store.listByUser(userId, cap + MOST_EVICTED)).catch(() => [])
+    const alive = listed.filter(record => !isExpired(record, this.settings.clocks, now))
     for (const { id } of alive.slice(cap)) {
       if (id === keep) continue
       const ended = await this.writer.end(id, userId).catch(() => false)

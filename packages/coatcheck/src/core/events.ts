@@ -39,31 +39,38 @@ export interface SessionEvents {
 
 export type SessionEventName = keyof SessionEvents
 
-type Listener<Name extends SessionEventName> = (event: SessionEvents[Name]) => void
+type Listener<Event> = (event: Event) => unknown
 
-/** Tells listeners what happened. A listener that throws harms nobody but itself. */
-export class Events {
-  readonly #listeners = new Map<SessionEventName, Set<Listener<never>>>()
+/**
+ * Tells listeners what happened. A listener that throws, or whose promise is rejected, harms nobody but itself.
+ *
+ * `Map` names each event and what it carries. Of use to layers above too: theirs then behave like the session's.
+ */
+export class Emitter<Map extends object> {
+  readonly #listeners: { [Name in keyof Map]?: Set<Listener<Map[Name]>> } = {}
 
   /** Calls `listener` from now on; the returned function ends that. */
-  on<Name extends SessionEventName>(name: Name, listener: Listener<Name>): () => void {
-    const listeners = this.#listeners.get(name) ?? new Set()
-    this.#listeners.set(name, listeners.add(listener))
+  on<Name extends keyof Map>(name: Name, listener: Listener<Map[Name]>): () => void {
+    const listeners = this.#listeners[name] ?? new Set()
+    this.#listeners[name] = listeners.add(listener)
     return () => void listeners.delete(listener)
   }
 
   /** True if anybody would hear it. */
-  heard(name: SessionEventName): boolean {
-    return (this.#listeners.get(name)?.size ?? 0) > 0
+  heard(name: keyof Map): boolean {
+    return (this.#listeners[name]?.size ?? 0) > 0
   }
 
-  emit<Name extends SessionEventName>(name: Name, event: SessionEvents[Name]): void {
-    for (const listener of this.#listeners.get(name) ?? []) {
-      try {
-        ;(listener as Listener<Name>)(event)
-      } catch (error) {
-        process.emitWarning(`A listener for '${name}' threw: ${error instanceof Error ? error.message : typeof error}`, 'CoatcheckWarning')
-      }
+  emit<Name extends keyof Map>(name: Name, event: Map[Name]): void {
+    for (const listener of this.#listeners[name] ?? []) void this.#tell(name, listener, event)
+  }
+
+  async #tell<Name extends keyof Map>(name: Name, listener: Listener<Map[Name]>, event: Map[Name]): Promise<void> {
+    try {
+      await listener(event)
+    } catch (error) {
+      const message = error instanceof Error ? error.message : typeof error
+      process.emitWarning(`A listener for '${String(name)}' threw: ${message}`, 'CoatcheckWarning')
     }
   }
 }

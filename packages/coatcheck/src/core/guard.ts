@@ -44,7 +44,10 @@ function jsonAnswer(status: number, body: object, headers: Record<string, string
 export function checkSignedIn(session: Session): CoatcheckError | undefined {
   const owner = ownerOf(session)
   if (owner.isSuperseded) {
-    return new CoatcheckError('SESSION_SUPERSEDED', 'A parallel request has just given this session a new token. Repeat the request with it.')
+    return new CoatcheckError(
+      'SESSION_SUPERSEDED',
+      'A parallel request has just given this session a new token. Repeat the request with it.',
+    )
   }
   if (owner.signedInAs === null) return new CoatcheckError('NOT_AUTHENTICATED', 'Nobody is signed in.')
   return undefined
@@ -69,7 +72,10 @@ export function checkFresh(session: Session, maxAgeMs: number): CoatcheckError |
   if (refused !== undefined) return refused
   const at = session.authenticatedAt?.getTime()
   if (at !== undefined && ownerOf(session).now() - at < maxAgeMs) return undefined
-  return new CoatcheckError('REAUTH_REQUIRED', `This needs a sign-in at most ${Math.round(maxAgeMs / 1000)} seconds old. Ask for the password again and call session.login(userId).`)
+  return new CoatcheckError(
+    'REAUTH_REQUIRED',
+    `This needs a sign-in at most ${Math.round(maxAgeMs / 1000)} seconds old. Ask for the password again and call session.login(userId).`,
+  )
 }
 
 /**

@@ -5,7 +5,11 @@ const LONGEST_ID_BYTES = 255
 
 /** `userId`, else `user?.id`, else `passport?.user`: what most applications and Passport store. */
 export function defaultIdentify(data: Bag): unknown {
-  const { userId, user, passport } = data as { userId?: unknown; user?: { id?: unknown } | null; passport?: { user?: unknown } | null }
+  const { userId, user, passport } = data as {
+    userId?: unknown
+    user?: { id?: unknown } | null
+    passport?: { user?: unknown } | null
+  }
   return userId ?? user?.id ?? passport?.user
 }
 
@@ -44,7 +48,11 @@ function describe(value: unknown): string {
 
 /** JSON with sorted keys, so that two spellings of one privilege are equal. */
 export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) => (isPlain(inner) ? Object.fromEntries(Object.entries(inner).sort(byKey)) : inner)) ?? ''
+  return (
+    JSON.stringify(value, (_key, inner: unknown) =>
+      isPlain(inner) ? Object.fromEntries(Object.entries(inner).sort(byKey)) : inner,
+    ) ?? ''
+  )
 }
 
 function isPlain(value: unknown): value is Record<string, unknown> {

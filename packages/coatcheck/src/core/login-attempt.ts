@@ -19,7 +19,10 @@ export interface LoginAttempt extends Marks {
  */
 export function checkedAttempt(attempt: LoginAttempt, userId: string, now: number): LoginAttempt {
   if (attempt.userId !== userId) {
-    throw new CoatcheckError('BAD_IDENTITY', 'The login attempt was made for another user id. Call sessions.attempt(userId) with the id that login gets.')
+    throw new CoatcheckError(
+      'BAD_IDENTITY',
+      'The login attempt was made for another user id. Call sessions.attempt(userId) with the id that login gets.',
+    )
   }
   if (now - attempt.madeAt < EPOCH_KEPT_MS) return attempt
   throw new CoatcheckError('LOGIN_EXPIRED', 'The credentials were checked more than ten minutes ago. Ask for them again.')

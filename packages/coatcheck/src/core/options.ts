@@ -7,12 +7,7 @@ import type { Bag } from './session-data.ts'
 import type { SessionStore } from './store.ts'
 
 /** Settings that weaken the defence. In production each is refused unless `allowInProduction` names it (law 12). */
-export type Weakness =
-  | 'memory-store'
-  | 'insecure-cookie'
-  | 'script-readable-cookie'
-  | 'cross-site-cookie'
-  | 'domain-cookie'
+export type Weakness = 'memory-store' | 'insecure-cookie' | 'script-readable-cookie' | 'cross-site-cookie' | 'domain-cookie'
 
 /** How the two session cookies look. */
 export interface CookieOptions {
@@ -135,7 +130,7 @@ function checkedStore(store: unknown): SessionStore {
 
 function checkedSecrets(secret: SessionsOptions['secret']): readonly string[] {
   const secrets = typeof secret === 'string' ? [secret] : [...(secret ?? [])]
-  const long = secrets.every((one) => typeof one === 'string' && Buffer.byteLength(one) >= SECRET_BYTES)
+  const long = secrets.every(one => typeof one === 'string' && Buffer.byteLength(one) >= SECRET_BYTES)
   if (secrets.length > 0 && long) return Object.freeze(secrets)
   throw bad(
     `secret must be ${SECRET_BYTES} bytes or more of random text, or a list of such, newest first. ` +
@@ -152,13 +147,15 @@ function checkedClocks(options: SessionsOptions): Clocks {
   // A touch interval as long as the idle time would end sessions in use.
   const most = Math.min(300_000, clocks.idleMs / 4)
   clocks.touchEveryMs = options.touchEvery === undefined ? most : durationMs(options.touchEvery, 'touchEvery')
-  if (clocks.touchEveryMs >= clocks.idleMs) throw bad('touchEvery must be shorter than idleTimeout, or sessions in use would end.')
+  if (clocks.touchEveryMs >= clocks.idleMs)
+    throw bad('touchEvery must be shorter than idleTimeout, or sessions in use would end.')
   return Object.freeze(clocks)
 }
 
 function cookieAttributes(options: CookieOptions, production: boolean): CookieAttributes {
   const { sameSite = 'lax', secure = production, httpOnly = true, domain, path = '/' } = options
-  if (!['lax', 'strict', 'none'].includes(sameSite)) throw bad(`cookie.sameSite must be 'lax', 'strict' or 'none'; got ${JSON.stringify(sameSite)}.`)
+  if (!['lax', 'strict', 'none'].includes(sameSite))
+    throw bad(`cookie.sameSite must be 'lax', 'strict' or 'none'; got ${JSON.stringify(sameSite)}.`)
   if (sameSite === 'none' && !secure) throw bad("cookie.sameSite 'none' needs cookie.secure: browsers refuse it otherwise.")
   if (!path.startsWith('/')) throw bad(`cookie.path must begin with '/'; got ${JSON.stringify(path)}.`)
   return Object.freeze({ path, httpOnly, secure, sameSite, ...(domain === undefined ? {} : { domain }) })
@@ -188,9 +185,9 @@ function weaknesses(store: SessionStore, attributes: CookieAttributes): readonly
 
 function refuseWeakness(found: readonly Weakness[], production: boolean, allowed: readonly Weakness[]): void {
   if (!production) return
-  const refused = found.filter((name) => !allowed.includes(name))
+  const refused = found.filter(name => !allowed.includes(name))
   if (refused.length === 0) return
-  const names = refused.map((name) => `'${name}'`).join(', ')
+  const names = refused.map(name => `'${name}'`).join(', ')
   throw bad(`Too weak for production: ${names}. Use the safe default, or, if this is meant, allowInProduction: [${names}].`)
 }
 

@@ -7,7 +7,15 @@ import type { Exchange, Outgoing, RequestFacts } from './exchange.ts'
 import { canonicalJson, normalizeUserId } from './identity.ts'
 import { marksOf } from './login-attempt.ts'
 import type { SessionRecord } from './record.ts'
-import { createSession, emptySession, fillSession, type LoginOptions, type Session, type SessionOwner, sessionText } from './session.ts'
+import {
+  createSession,
+  emptySession,
+  fillSession,
+  type LoginOptions,
+  type Session,
+  type SessionOwner,
+  sessionText,
+} from './session.ts'
 import type { Bag } from './session-data.ts'
 import type { SessionRequest } from './session-request.ts'
 import type { Marks, MaybePromise } from './store.ts'
@@ -139,7 +147,7 @@ export class RequestExchange implements Exchange, SessionOwner {
     return {
       ip: this.#facts.ip(),
       userAgent: this.#facts.userAgent(),
-      cookie: (name) => cookieValue(this.#cookieHeader ?? '', cookiePrefix + name),
+      cookie: name => cookieValue(this.#cookieHeader ?? '', cookiePrefix + name),
       setCookie: (name, value, maxAgeMs) => this.#sendAlong(cookiePrefix + name, value, maxAgeMs),
     }
   }
@@ -241,7 +249,10 @@ export class RequestExchange implements Exchange, SessionOwner {
   /** `login()` after the first byte could not hand out its token. */
   #refuseOnceStarted(what: string): void {
     if (!this.#started) return
-    throw new CoatcheckError('RESPONSE_STARTED', `${what} came after the response had begun: its cookie cannot be sent any more. Do it before the first write.`)
+    throw new CoatcheckError(
+      'RESPONSE_STARTED',
+      `${what} came after the response had begun: its cookie cannot be sent any more. Do it before the first write.`,
+    )
   }
 
   #after(): string | null {
@@ -319,7 +330,7 @@ export class RequestExchange implements Exchange, SessionOwner {
     const data = this.#text()
     const token = this.#engine.tokens.mint(record.id)
     const signIn = { ...this.#signIn(userId, options.remember ?? record.remember), ...marksOf(marks) }
-    const result = await this.#change(record, (base) => ({ ...signIn, data: this.#merged(base, data) }), token)
+    const result = await this.#change(record, base => ({ ...signIn, data: this.#merged(base, data) }), token)
     if (result === 'refused') throw this.#overtaken(userId)
     if (typeof result === 'string') return this.#birthInstead(userId, marks, options)
     this.#wrote(result.record, data)
@@ -357,7 +368,8 @@ export class RequestExchange implements Exchange, SessionOwner {
   async #login(id: unknown, options: LoginOptions): Promise<void> {
     this.#refuseOnceStarted('login()')
     const userId = normalizeUserId(id)
-    if (userId === null) throw new CoatcheckError('BAD_IDENTITY', 'login(userId) needs the id of the person who signs in; got nothing.')
+    if (userId === null)
+      throw new CoatcheckError('BAD_IDENTITY', 'login(userId) needs the id of the person who signs in; got nothing.')
     const attempt = { ...options, attempt: await this.#engine.attempt(userId, options.attempt) }
     const record = this.#record
     const another = record?.userId != null && record.userId !== userId
@@ -379,7 +391,10 @@ export class RequestExchange implements Exchange, SessionOwner {
     Object.assign(this.session, { userId: typeof id === 'bigint' ? userId : id })
     if (this.#after() === userId) return before
     this.#restore(before)
-    throw new CoatcheckError('BAD_IDENTITY', 'login(userId) set data.userId, but identify(data) names somebody else or nobody. Make identify read data.userId.')
+    throw new CoatcheckError(
+      'BAD_IDENTITY',
+      'login(userId) set data.userId, but identify(data) names somebody else or nobody. Make identify read data.userId.',
+    )
   }
 
   /** A login that failed leaves the bag as it was, so that the response does not commit half of it. */
@@ -451,7 +466,10 @@ export class RequestExchange implements Exchange, SessionOwner {
 
   #overtaken(userId: string): CoatcheckError {
     this.#tell('login.overtaken', { userId })
-    return new CoatcheckError('LOGIN_OVERTAKEN', "This person's sessions were ended while the login was under way. Ask for the credentials again.")
+    return new CoatcheckError(
+      'LOGIN_OVERTAKEN',
+      "This person's sessions were ended while the login was under way. Ask for the credentials again.",
+    )
   }
 
   #change(record: SessionRecord, edit: Edit, token?: MintedToken): Promise<Written | Unwritten> {
@@ -459,7 +477,7 @@ export class RequestExchange implements Exchange, SessionOwner {
   }
 
   #edit(data: string): Edit {
-    return (base) => ({ data: this.#merged(base, data), lastSeenAt: this.#arrivedAt })
+    return base => ({ data: this.#merged(base, data), lastSeenAt: this.#arrivedAt })
   }
 
   #merged(base: SessionRecord, data: string): string {
@@ -512,8 +530,12 @@ export class RequestExchange implements Exchange, SessionOwner {
     const signedIn = record.userId !== null
     const name = signedIn ? settings.signedInCookie : settings.visitCookie
     this.#engine.warnIfUnsendable(this.#facts)
-    this.#setCookie(name, setCookie(name, token.value, settings.attributes, record.remember ? record.expiresAt - settings.clock.now() : undefined))
-    if (signedIn && this.#visitSeen) this.#setCookie(settings.visitCookie, expireCookie(settings.visitCookie, settings.attributes))
+    this.#setCookie(
+      name,
+      setCookie(name, token.value, settings.attributes, record.remember ? record.expiresAt - settings.clock.now() : undefined),
+    )
+    if (signedIn && this.#visitSeen)
+      this.#setCookie(settings.visitCookie, expireCookie(settings.visitCookie, settings.attributes))
     this.#asVisitor = !signedIn
   }
 

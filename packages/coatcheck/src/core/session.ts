@@ -152,7 +152,10 @@ function reserve(name: string, get: () => unknown): void {
   Object.defineProperty(SessionObject.prototype, name, {
     get,
     set() {
-      throw new CoatcheckError('RESERVED_KEY', `'${name}' cannot be a key of session data: it is the session's own. Choose another name.`)
+      throw new CoatcheckError(
+        'RESERVED_KEY',
+        `'${name}' cannot be a key of session data: it is the session's own. Choose another name.`,
+      )
     },
   })
 }
@@ -186,7 +189,11 @@ export function sessionText(session: Session): string {
   try {
     return JSON.stringify(session)
   } catch (cause) {
-    throw new CoatcheckError('BAD_SESSION_DATA', 'The session holds something that JSON cannot: a cycle, a bigint or the like. Store plain values, or an id.', { cause })
+    throw new CoatcheckError(
+      'BAD_SESSION_DATA',
+      'The session holds something that JSON cannot: a cycle, a bigint or the like. Store plain values, or an id.',
+      { cause },
+    )
   }
 }
 
@@ -203,5 +210,8 @@ export function emptySession(session: Session, kept: readonly (keyof Bag)[] = []
 export function ownerOf(session: unknown): SessionOwner {
   const owner = typeof session === 'object' && session !== null ? SessionObject.ownerOf(session) : undefined
   if (owner !== undefined) return owner
-  throw new CoatcheckError('NO_SESSION', 'This is no Coatcheck session. Put app.use(session(sessions)) before the code that reads req.session.')
+  throw new CoatcheckError(
+    'NO_SESSION',
+    'This is no Coatcheck session. Put app.use(session(sessions)) before the code that reads req.session.',
+  )
 }

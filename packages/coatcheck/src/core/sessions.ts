@@ -1,5 +1,5 @@
-import { aliveAmong, type Device, detailsOf, devicesOf, infoOf, type SessionDetails, type SessionInfo } from './devices.ts'
 import { deriveKey } from './crypto.ts'
+import { aliveAmong, type Device, detailsOf, devicesOf, infoOf, type SessionDetails, type SessionInfo } from './devices.ts'
 import { Engine } from './engine.ts'
 import { CoatcheckError } from './errors.ts'
 import type { SessionEventName, SessionEvents } from './events.ts'
@@ -59,7 +59,7 @@ export class Sessions {
   }
 
   /** Calls `listener` for each such event from now on; the returned function ends that. */
-  on<Name extends SessionEventName>(name: Name, listener: (event: SessionEvents[Name]) => void): () => void {
+  on<Name extends SessionEventName>(name: Name, listener: (event: SessionEvents[Name]) => unknown): () => void {
     return this.#engine.events.on(name, listener)
   }
 
@@ -87,7 +87,7 @@ export class Sessions {
    * @param purpose a name that nobody else uses
    */
   deriveKeys(purpose: string): readonly Buffer[] {
-    return this.#engine.settings.secrets.map((secret) => deriveKey(secret, `derived ${purpose}`))
+    return this.#engine.settings.secrets.map(secret => deriveKey(secret, `derived ${purpose}`))
   }
 
   /** Whether weaker settings need their name (law 12). */
@@ -127,7 +127,7 @@ export class Sessions {
 
   /** One living session with its data; undefined if there is none. Always a strict read. */
   async get(id: string): Promise<SessionDetails | undefined> {
-    const record = await this.#engine.writer.ask('read', (store) => store.read(id))
+    const record = await this.#engine.writer.ask('read', store => store.read(id))
     const [alive] = record === undefined ? [] : this.#aliveAmong([record])
     return alive && detailsOf(alive)
   }
@@ -144,14 +144,14 @@ export class Sessions {
 
   /** Ends every session of everybody, and every login under way, in one write (ASVS 5.0 7.4.5). */
   async revokeEveryone(options: ExceptOptions = {}): Promise<void> {
-    await this.#engine.writer.ask('revokeEveryone', (store) => store.revokeEveryone(options.except))
+    await this.#engine.writer.ask('revokeEveryone', store => store.revokeEveryone(options.except))
     this.#engine.events.emit('everyone.revoked', { kept: options.except ?? null })
   }
 
   /** All living sessions, a page at a time (at most 1000); in any order, one may come twice. */
   async scan(options: { readonly after?: string | null; readonly limit?: number } = {}): Promise<SessionPage> {
     const limit = Math.min(options.limit ?? 100, MOST_LISTED)
-    const page = await this.#engine.writer.ask('scan', (store) => store.scan(options.after ?? null, limit))
+    const page = await this.#engine.writer.ask('scan', store => store.scan(options.after ?? null, limit))
     return { sessions: this.#aliveAmong(page.records).map(infoOf), next: page.next }
   }
 
@@ -159,7 +159,7 @@ export class Sessions {
   async prune(): Promise<number> {
     let pruned = 0
     for (let batch = 0; batch < MOST_BATCHES; batch++) {
-      const some = await this.#engine.writer.ask('prune', (store) => store.prune?.(this.#now, PRUNE_BATCH) ?? 0)
+      const some = await this.#engine.writer.ask('prune', store => store.prune?.(this.#now, PRUNE_BATCH) ?? 0)
       pruned += some
       if (some < PRUNE_BATCH) break
     }
@@ -183,7 +183,7 @@ export class Sessions {
     Object.assign(exchange.session, data)
     await exchange.session.login(userId)
     const { setCookie } = await exchange.commit()
-    return setCookie.map((line) => line.slice(0, line.indexOf(';'))).join('; ')
+    return setCookie.map(line => line.slice(0, line.indexOf(';'))).join('; ')
   }
 
   /** Stops the timers, and closes what the store opened itself. */
@@ -213,7 +213,7 @@ export class Sessions {
   }
 
   async #alive(userId: string, limit: number): Promise<ReturnType<typeof aliveAmong>> {
-    return this.#aliveAmong(await this.#engine.writer.ask('listByUser', (store) => store.listByUser(userId, limit)))
+    return this.#aliveAmong(await this.#engine.writer.ask('listByUser', store => store.listByUser(userId, limit)))
   }
 
   async #end(id: string, userId?: string): Promise<boolean> {
@@ -223,7 +223,7 @@ export class Sessions {
   }
 
   async #revokeUser(userId: string, except: string | undefined): Promise<number> {
-    const ids = await this.#engine.writer.ask('revokeUser', (store) => store.revokeUser(userId, except))
+    const ids = await this.#engine.writer.ask('revokeUser', store => store.revokeUser(userId, except))
     this.#engine.events.emit('user.revoked', { userId, ids, kept: except ?? null })
     return ids.length
   }
@@ -231,14 +231,20 @@ export class Sessions {
   #owner(session: Session): SessionOwner {
     const owner = ownerOf(session)
     if (owner.engine === this.#engine) return owner
-    throw new CoatcheckError('NO_SESSION', 'This session belongs to another createSessions(). Ask the one whose middleware made it.')
+    throw new CoatcheckError(
+      'NO_SESSION',
+      'This session belongs to another createSessions(). Ask the one whose middleware made it.',
+    )
   }
 
   #signedIn(session: Session): { readonly id: string; readonly userId: string } {
     const owner = this.#owner(session)
     assertSignedIn(session)
     if (owner.id !== undefined && owner.signedInAs !== null) return { id: owner.id, userId: owner.signedInAs }
-    throw new CoatcheckError('NOT_AUTHENTICATED', 'The sign-in is not stored yet: await session.login(userId), or session.save(), first.')
+    throw new CoatcheckError(
+      'NOT_AUTHENTICATED',
+      'The sign-in is not stored yet: await session.login(userId), or session.save(), first.',
+    )
   }
 }
 

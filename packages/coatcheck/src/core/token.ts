@@ -34,7 +34,7 @@ export class Tokens {
 
   /** The first secret signs; all of them verify, so that a secret can be replaced without signing anyone out. */
   constructor(secrets: readonly string[]) {
-    this.#keys = secrets.map((secret) => deriveKey(secret, 'token mac'))
+    this.#keys = secrets.map(secret => deriveKey(secret, 'token mac'))
   }
 
   /** A new public id of 128 random bits (ASVS 5.0 7.2.3). */
@@ -63,7 +63,7 @@ export class Tokens {
     const [, id, secret, mac] = SHAPE.exec(value) ?? []
     if (id === undefined || secret === undefined || mac === undefined) return undefined
     const body = `${id}.${secret}`
-    if (!this.#keys.some((key) => equalHash(hmac(key, body), mac))) return undefined
+    if (!this.#keys.some(key => equalHash(hmac(key, body), mac))) return undefined
     // Parts of `value` would keep the whole Cookie header alive for as long as they are remembered.
     const token = Object.freeze({ id: unshared(id), tokenHash: sha256(secret) })
     this.#verified.set(unshared(value), token)

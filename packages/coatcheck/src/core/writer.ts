@@ -1,5 +1,5 @@
 import { CoatcheckError, isCoatcheckError } from './errors.ts'
-import type { Events } from './events.ts'
+import type { Emitter, SessionEvents } from './events.ts'
 import { marksOf } from './login-attempt.ts'
 import type { Settings } from './options.ts'
 import { forgetAt, isExpired } from './policy.ts'
@@ -44,12 +44,12 @@ export class Writer {
   readonly #store: SessionStore
   readonly #settings: Settings
   readonly #tokens: Tokens
-  readonly #events: Events
+  readonly #events: Emitter<SessionEvents>
   readonly #queues = new Map<string, Queue>()
   readonly #doomed = new Set<string>()
   #doomedTimer: NodeJS.Timeout | undefined
 
-  constructor(settings: Settings, tokens: Tokens, events: Events) {
+  constructor(settings: Settings, tokens: Tokens, events: Emitter<SessionEvents>) {
     this.#store = settings.store
     this.#settings = settings
     this.#tokens = tokens
@@ -69,10 +69,14 @@ export class Writer {
   failure(operation: keyof SessionStore, cause: unknown): CoatcheckError {
     const error = isCoatcheckError(cause)
       ? cause
-      : new CoatcheckError('STORE_UNAVAILABLE', `The ${this.#store.name} store failed on ${operation}. Nobody is signed in or out by that; try again.`, {
-          cause,
-          retryAfter: 1,
-        })
+      : new CoatcheckError(
+          'STORE_UNAVAILABLE',
+          `The ${this.#store.name} store failed on ${operation}. Nobody is signed in or out by that; try again.`,
+          {
+            cause,
+            retryAfter: 1,
+          },
+        )
     this.#events.emit('store.failed', { operation, error })
     return error
   }
@@ -82,7 +86,7 @@ export class Writer {
    * the credentials.
    */
   async birth(draft: Draft, marks?: Marks): Promise<Written | 'refused'> {
-    let current = marks ?? (await this.ask('marks', (store) => store.marks(draft.userId)))
+    let current = marks ?? (await this.ask('marks', store => store.marks(draft.userId)))
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const token = this.#tokens.mint(this.#tokens.newId())
       const record = Object.freeze({ ...draft, ...marksOf(current), id: token.id, version: 1, tokenHash: token.tokenHash })
@@ -90,7 +94,7 @@ export class Writer {
       if (outcome === 'created') return { record, token }
       if (outcome !== 'refused') continue
       if (draft.userId !== null) return 'refused'
-      current = await this.ask('marks', (store) => store.marks(null))
+      current = await this.ask('marks', store => store.marks(null))
     }
     throw conflict()
   }
@@ -98,7 +102,7 @@ export class Writer {
   /** A create whose reply was lost is not repeated: the first may have landed, and its token is nobody's. */
   async #createOnce(record: SessionRecord, again: boolean): Promise<'created' | 'taken' | 'refused'> {
     try {
-      return await this.ask('create', (store) => store.create(record, this.#forgetAt(record)))
+      return await this.ask('create', store => store.create(record, this.#forgetAt(record)))
     } catch (error) {
       if (!isOutage(error)) throw error
       this.#doom(record.id)
@@ -116,10 +120,16 @@ export class Writer {
    * @param rotation the new token, if the change rotates
    */
   change(base: SessionRecord, presentedHash: string, edit: Edit, rotation?: MintedToken): Promise<Written | Unwritten> {
-    return this.#queued(base.id, (queue) => this.#change(queue, base, presentedHash, edit, rotation))
+    return this.#queued(base.id, queue => this.#change(queue, base, presentedHash, edit, rotation))
   }
 
-  async #change(queue: Queue, base: SessionRecord, presentedHash: string, edit: Edit, rotation?: MintedToken): Promise<Written | Unwritten> {
+  async #change(
+    queue: Queue,
+    base: SessionRecord,
+    presentedHash: string,
+    edit: Edit,
+    rotation?: MintedToken,
+  ): Promise<Written | Unwritten> {
     let current: SessionRecord | undefined = newer(queue.latest, base)
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       if (current === undefined || this.#isDead(current)) return 'gone'
@@ -130,7 +140,7 @@ export class Writer {
       if (outcome === 'saved') return this.#written(queue, next, rotation)
       if (outcome !== 'conflict') return outcome
       if (tries > 0) await pause(waitMs(tries))
-      current = await this.ask('read', (store) => store.read(base.id))
+      current = await this.ask('read', store => store.read(base.id))
     }
     throw conflict()
   }
@@ -150,9 +160,11 @@ export class Writer {
 
   /** The same write again if the reply was lost; a rotation whose outcome stays unknown ends the session (law 6). */
   async #replace(next: SessionRecord, rotates: boolean): Promise<'saved' | 'conflict' | 'gone' | 'refused'> {
-    const write = () => this.ask('replace', (store) => store.replace(next, this.#forgetAt(next)))
+    const write = () => this.ask('replace', store => store.replace(next, this.#forgetAt(next)))
     try {
-      return await write().catch((error: unknown) => (isOutage(error) ? pause(LONGEST_WAIT_MS / 4).then(write) : Promise.reject(error)))
+      return await write().catch((error: unknown) =>
+        isOutage(error) ? pause(LONGEST_WAIT_MS / 4).then(write) : Promise.reject(error),
+      )
     } catch (error) {
       if (rotates) await this.#endUnknown(next)
       throw error
@@ -167,7 +179,7 @@ export class Writer {
 
   /** Ends a session; a lost reply is asked again. True if there was one. */
   async end(id: string, userId?: string): Promise<boolean> {
-    const remove = () => this.ask('delete', (store) => store.delete(id, userId))
+    const remove = () => this.ask('delete', store => store.delete(id, userId))
     return remove().catch((error: unknown) => (isOutage(error) ? remove() : Promise.reject(error)))
   }
 
@@ -179,7 +191,7 @@ export class Writer {
   /** Ends a doomed session now. Throws as long as the store does not answer. */
   async endIfDoomed(id: string): Promise<void> {
     if (!this.#doomed.has(id)) return
-    await this.ask('delete', (store) => store.delete(id))
+    await this.ask('delete', store => store.delete(id))
     this.#doomed.delete(id)
   }
 
@@ -191,7 +203,10 @@ export class Writer {
 
   async #endDoomed(): Promise<void> {
     for (const id of [...this.#doomed].slice(0, 100)) {
-      const ended = await this.endIfDoomed(id).then(() => true, () => false)
+      const ended = await this.endIfDoomed(id).then(
+        () => true,
+        () => false,
+      )
       if (!ended) return
     }
     if (this.#doomed.size === 0) this.close()
@@ -238,7 +253,11 @@ function isOutage(error: unknown): boolean {
 }
 
 function conflict(): CoatcheckError {
-  return new CoatcheckError('SESSION_CONFLICT', 'Other processes kept changing this session. Nothing of this request was saved; try again.', { retryAfter: 1 })
+  return new CoatcheckError(
+    'SESSION_CONFLICT',
+    'Other processes kept changing this session. Nothing of this request was saved; try again.',
+    { retryAfter: 1 },
+  )
 }
 
 /** Full jitter, growing: those who lost a race do not meet again at once. */
@@ -247,5 +266,5 @@ function waitMs(tries: number): number {
 }
 
 function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
+  return new Promise(resolve => setTimeout(resolve, ms))
 }
