@@ -1,0 +1,30 @@
+import { PEOPLE, type StartSubject, type SubjectEntry, userIds } from './subject.ts'
+
+/** Every subject, in the table's order. A new one is a file in `subjects/` and a line here. */
+export const SUBJECTS: readonly SubjectEntry[] = [
+  entry('express-limit', 'Express 5, one no-op middleware (the limit)', 'limit'),
+  entry('express-coatcheck-memory', 'Coatcheck, memory', 'ours'),
+  entry('express-coatcheck-sqlite', 'Coatcheck, sqlite', 'ours'),
+  entry('express-fast-jwt-cached', 'fast-jwt, cache on', 'peer'),
+  entry('express-fast-jwt', 'fast-jwt', 'peer'),
+  entry('express-session-memory', 'express-session, MemoryStore', 'peer'),
+  entry('express-session-memorystore', 'express-session, memorystore', 'peer'),
+  entry('express-jsonwebtoken', 'jsonwebtoken', 'peer'),
+  entry('express-better-auth', 'better-auth getSession, memory adapter', 'peer', { people: 10 }),
+  entry('hono-limit', 'Hono, one no-op middleware (the limit)', 'limit'),
+  entry('hono-coatcheck-memory', 'Coatcheck on Hono, memory', 'ours'),
+]
+
+type Rest = Partial<Pick<SubjectEntry, 'people' | 'needs' | 'inProcess'>>
+
+function entry(name: string, title: string, role: SubjectEntry['role'], rest: Rest = {}): SubjectEntry {
+  const family = name.startsWith('hono-') ? 'hono' : 'express'
+  return { name, title, family, role, inProcess: family === 'express', ...rest }
+}
+
+/** The subject of that name, running. */
+export async function startSubject(name: string) {
+  const { people = PEOPLE } = SUBJECTS.find(subject => subject.name === name)!
+  const { start }: { start: StartSubject } = await import(`./subjects/${name}.ts`)
+  return start(userIds(people))
+}

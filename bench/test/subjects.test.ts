@@ -1,0 +1,52 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import type { Subject } from '../src/subject.ts'
+import { SUBJECTS, startSubject } from '../src/subjects.ts'
+
+const HERE = SUBJECTS.filter(({ needs }) => needs === undefined)
+
+for (const { name, family } of HERE) {
+  test(`${name} knows everybody by name and answers with the bytes of its limit`, async () => {
+    const [subject, limit] = [await listening(name), await listening(`${family}-limit`)]
+    const expected = headersOf(await answerTo(limit, limit.signedIn[0]!.cookie))
+    for (const { cookie, userId } of subject.signedIn.slice(-10)) {
+      const text = await answerTo(subject, cookie)
+      expect(headersOf(text)).toEqual(expected)
+      expect(text.slice(text.indexOf('\r\n\r\n') + 4)).toBe(JSON.stringify({ userId }))
+    }
+  })
+}
+
+test('requests to ours and to the limit have the same length', async () => {
+  const ours = await listening('express-coatcheck-memory')
+  const limit = await listening('express-limit')
+  expect(new Set([...ours.signedIn, ...limit.signedIn].map(({ cookie }) => cookie.length)).size).toBe(1)
+})
+
+async function listening(name: string): Promise<Subject & { port: number }> {
+  const subject = await startSubject(name)
+  const server = createServer(subject.listener).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(async () => {
+    server.close()
+    await subject.close?.()
+  })
+  return { ...subject, port: (server.address() as AddressInfo).port }
+}
+
+/** Everything that came over the wire. */
+async function answerTo({ port }: { port: number }, cookie: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  socket.write(`GET /me HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n`)
+  let text = ''
+  for await (const chunk of socket) text += chunk
+  return text
+}
+
+/** Status and headers, in any order; the values that differ from person to person by their length only. */
+function headersOf(text: string): readonly string[] {
+  const lines = text.slice(0, text.indexOf('\r\n\r\n')).split('\r\n')
+  return lines.map(line => line.replace(/^(ETag|Date): (.*)$/i, (_, name, value) => `${name}: ${value.length}`)).sort()
+}
