@@ -15,7 +15,7 @@ export function modulesIn(folder: string): readonly Module[] {
 }
 
 /** Paths of the TypeScript files under a folder, from that folder. */
-export function sourcesIn(folder: string): readonly string[] {
+function sourcesIn(folder: string): readonly string[] {
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   return files.filter(file => file.endsWith('.ts')).map(file => file.replaceAll('\\', '/'))
 }
