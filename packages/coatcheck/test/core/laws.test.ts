@@ -170,6 +170,20 @@ describe.each(storeKinds)('the engine on $name', kind => {
       expect(await browser.whoAmI(world.two)).toBeUndefined()
     })
 
+    // Guard: in writer.ts `this.#isDead(current)`.
+    test('law 2: a save of a request during which the session ran out is dropped with its event', async () => {
+      await browser.login(world.one, 'ann')
+      const dropped: unknown[] = []
+      world.one.on('session.dropped', event => dropped.push(event))
+      const slow = await browser.send(world.one)
+      free(slow).late = 1
+      world.clock.advance(24 * 3_600_000)
+      world.gate.reset()
+      await slow.commit()
+      expect(dropped).toEqual([{ id: expect.any(String), userId: 'ann' }])
+      expect(world.gate.calls.replace).toBe(0)
+    })
+
     test('law 2: after an ended session was noticed, no later change of that request is born again under its name', async () => {
       await browser.login(world.one, 'ann')
       const slow = await browser.send(world.one)
@@ -245,6 +259,21 @@ describe.each(storeKinds)('the engine on $name', kind => {
       })
       expect(codes.filter(code => code === undefined).length).toBeGreaterThan(150)
       expect(codes.filter(code => code !== undefined && code !== 'SESSION_CONFLICT')).toEqual([])
+    })
+
+    // Guard: in writer.ts `queue.tail.then(…)`; without it they would race each other through the store.
+    test('law 3: in one process saves of one session queue: each is one write, and none meets a conflict', async () => {
+      await browser.login(world.one, 'ann')
+      const exchanges = await Promise.all(Array.from({ length: 50 }, () => browser.send(world.one)))
+      world.gate.reset()
+      await Promise.all(
+        exchanges.map((exchange, i) => {
+          free(exchange)[`key${i}`] = i
+          return exchange.commit()
+        }),
+      )
+      expect(world.gate.calls).toMatchObject({ replace: 50, read: 0 })
+      expect(Object.keys(free(await browser.send(world.two)))).toHaveLength(51)
     })
 
     test('law 3: a changed key wins whole, a deleted key stays deleted, and nothing is merged deeply', async () => {
@@ -341,6 +370,20 @@ describe.each(storeKinds)('the engine on $name', kind => {
         await expect.poll(() => world.two.list('ann'), { timeout: 4000 }).toHaveLength(1)
       },
     )
+
+    // Guard: in writer.ts `current.tokenHash === rotation.tokenHash`.
+    test('law 6: a rotation that landed, lost its reply and was then overtaken by another write is known as its own', async () => {
+      await browser.login(world.one, 'ann')
+      const exchange = await browser.send(world.one)
+      const held = world.gate.hold('replace', 'after')
+      const rotating = exchange.session.rotate()
+      await held.arrived
+      await world.two.revokeEveryone({ except: exchange.session.id as string })
+      held.fail(outage)
+      await rotating
+      browser.receive((await exchange.commit()).setCookie)
+      expect(await browser.whoAmI(world.two)).toBe('ann')
+    })
 
     test('law 6: a login that cannot be stored is an error, and the response cannot say otherwise', async () => {
       world.gate.onCall(call => {
