@@ -1,0 +1,405 @@
+import { randomUUID } from 'node:crypto'
+import {
+  assertSignedIn,
+  CoatcheckError,
+  Emitter,
+  type LoginAttempt,
+  type Session,
+  type SessionRequest,
+  type Sessions,
+  type UserId,
+} from 'coatcheck'
+import { failureOf, foldIdentifier, isUsable, isUsableIdentifier, isUsablePassword, type Typed } from './credentials.ts'
+import { KnownDevices } from './device.ts'
+import type { AuthEvents, LoginFailure } from './events.ts'
+import { type AuthOptions, type AuthSettings, settingsFrom } from './options.ts'
+import { PasswordHasher } from './passwords/hasher.ts'
+import { refuseNewPassword } from './passwords/policy.ts'
+import { ResetTokens } from './reset-token.ts'
+import {
+  type ChangeResult,
+  type HashResult,
+  INVALID,
+  type Invalid,
+  type LoginResult,
+  OK,
+  type ReauthenticateResult,
+  type RequestResetResult,
+  type ResetResult,
+  type Throttled,
+  throttled,
+  weak,
+} from './results.ts'
+import { type Reservation, Throttle } from './throttle/throttle.ts'
+import type { Credentials, PasswordToSave, Users } from './users.ts'
+
+/** What a login form sends, and how long the browser should remember it. */
+export interface LoginForm extends Typed {
+  /** True: the session outlives the browser window, until its absolute end. Default false. */
+  readonly remember?: boolean
+}
+
+/** A person who is signed in, asked again for the password. */
+export interface PasswordForm {
+  readonly password: string
+}
+
+export interface ChangeForm extends PasswordForm {
+  readonly newPassword: string
+}
+
+export interface ResetForm extends PasswordForm {
+  /** From the mail's link. */
+  readonly token: string
+}
+
+/** What looking at a password came to. */
+interface Checked {
+  readonly attempt: LoginAttempt
+  readonly credentials: Credentials | undefined
+  readonly failure: LoginFailure | undefined
+}
+
+/** Somebody signed in has proved it again. */
+interface Proof extends Checked {
+  readonly ok: true
+  readonly userId: UserId
+}
+
+/** A parallel request's rotation comes within this; a token that comes later was kept by somebody. */
+const PARALLEL_MS = 30_000
+
+/**
+ * Is this the person? Made by `createAuth`; takes the session object, never a framework's request, and so works the
+ * same under every adapter.
+ */
+export class Auth {
+  readonly #sessions: Sessions
+  readonly #users: Users
+  readonly #settings: AuthSettings
+  readonly #events = new Emitter<AuthEvents>()
+  readonly #hasher: PasswordHasher
+  readonly #throttle: Throttle
+  readonly #devices: KnownDevices
+  readonly #resets: ResetTokens
+  readonly #nobody: UserId = randomUUID()
+  readonly #unlisten: () => void
+
+  constructor(options: AuthOptions) {
+    const settings = settingsFrom(options)
+    const { sessions } = options
+    this.#sessions = sessions
+    this.#users = options
+    this.#settings = settings
+    this.#hasher = new PasswordHasher(settings.hashing)
+    this.#throttle = new Throttle(settings.limiter, settings.windows, keyOf(sessions, 'auth tries'), error =>
+      this.#events.emit('limiter.failed', { error }),
+    )
+    this.#devices = new KnownDevices(sessions.deriveKeys('auth device'), settings.deviceMs, settings.now)
+    this.#resets = new ResetTokens(sessions.deriveKeys('auth reset'), sessions.deriveKeys('auth reset fingerprint'))
+    this.#unlisten = sessions.on('session.superseded', ({ id, ip }) => this.#tellReuse(id, ip))
+  }
+
+  /** Calls `listener` for each such event from now on; the returned function ends that. */
+  on<Name extends keyof AuthEvents>(name: Name, listener: (event: AuthEvents[Name]) => unknown): () => void {
+    return this.#events.on(name, listener)
+  }
+
+  /** Hashes computed so far, those that are being computed, and tries that wait for their turn. For metrics. */
+  get hashing(): { readonly computed: number; readonly running: number; readonly waiting: number } {
+    return { computed: this.#hasher.computed, ...this.#hasher.load }
+  }
+
+  /**
+   * Signs somebody in by password.
+   *
+   * The try is counted, then the marks of revocation are read, then the stored password, and one hash is computed,
+   * whether or not there is such a person (ASVS 5.0 6.3.1, 6.3.8). A password stored in an older or weaker way is hashed
+   * anew. The browser gets a cookie by which it is known next time.
+   *
+   * @throws CoatcheckError `HASHING_OVERLOADED` and `LIMITER_UNAVAILABLE` (nothing was checked, the try does not count),
+   *   and what `session.login` throws, `LOGIN_OVERTAKEN` above all
+   */
+  async login(session: Session, { identifier, password, remember = false }: LoginForm): Promise<LoginResult> {
+    const request = this.#sessions.requestOf(session)
+    if (!isUsable(identifier, password)) return INVALID
+    const userId = await this.#find(identifier)
+    const known = userId === undefined ? undefined : this.#devices.recognise(request, userId)
+    const tried = { account: accountOf(userId, identifier), ip: request.ip, device: known?.id }
+    const reservation = await this.#throttle.login(tried)
+    if (!reservation.ok) {
+      const { limit, retryAfter } = reservation
+      this.#events.emit('login.throttled', { ...clientOf(request), userId, limit, retryAfter })
+      return throttled(reservation)
+    }
+    const { attempt, credentials, failure } = await this.#check(reservation, userId, password, identifier)
+    if (failure !== undefined || userId === undefined) {
+      this.#tellFailure(request, userId, failure ?? 'unknown-user', reservation)
+      return INVALID
+    }
+    await reservation.succeed()
+    await this.#rehash(userId, password, credentials?.passwordHash ?? null)
+    await session.login(userId, { remember, attempt })
+    this.#devices.remember(request, userId, known)
+    if (known === undefined) this.#events.emit('login.new-device', { ...clientOf(request), userId, sessionId: session.id })
+    return { ok: true, userId }
+  }
+
+  /**
+   * Step-up: asks somebody who is signed in for the password again. The session gets a new token and is fresh, for
+   * `requireFresh` (ASVS 5.0 7.2.4, 7.5.1).
+   *
+   * @throws CoatcheckError `NOT_AUTHENTICATED`, `SESSION_SUPERSEDED`, `HASHING_OVERLOADED`, `LIMITER_UNAVAILABLE`,
+   *   `LOGIN_OVERTAKEN`
+   */
+  async reauthenticate(session: Session, { password }: PasswordForm): Promise<ReauthenticateResult> {
+    const proof = await this.#proveAgain(session, password)
+    if (!proof.ok) return proof
+    await session.login(proof.userId, { attempt: proof.attempt })
+    return OK
+  }
+
+  /**
+   * Changes the password of somebody who is signed in: asks for the present one, ends all their other sessions, and
+   * gives this one a new token (ASVS 5.0 6.2.3, 7.4.3).
+   *
+   * @throws CoatcheckError as `reauthenticate`, and `STORE_UNAVAILABLE` where the other sessions could not be ended: the
+   *   person should try again
+   */
+  async changePassword(session: Session, { password, newPassword }: ChangeForm): Promise<ChangeResult> {
+    const proof = await this.#proveAgain(session, password)
+    if (!proof.ok) return proof
+    const { userId, attempt, credentials } = proof
+    const hashed = await this.hashPassword(newPassword, credentials?.about)
+    if (!hashed.ok) return hashed
+    // Before anything is changed: whoever was signed out by an administrator meanwhile is refused here.
+    await session.login(userId, { attempt })
+    const change = {
+      userId,
+      passwordHash: hashed.passwordHash,
+      replaces: credentials?.passwordHash ?? null,
+      why: 'change',
+    } as const
+    return (await this.#replacePassword(change, session.id)) ? OK : INVALID
+  }
+
+  /**
+   * Whether a new password is a good one, and the string to store for it: for your sign-up.
+   *
+   * @param about what is known of the person (e-mail address, name), which makes no good password
+   * @throws CoatcheckError `HASHING_OVERLOADED`
+   */
+  async hashPassword(password: string, about: readonly string[] = []): Promise<HashResult> {
+    const refusal = await refuseNewPassword(password, about, this.#settings.policy)
+    if (refusal !== undefined) return weak(refusal)
+    return { ok: true, passwordHash: await this.#hasher.hash(password) }
+  }
+
+  /**
+   * Somebody forgot a password: sends a mail through `sendReset` if there is such an account. The answer is the same if
+   * there is none, and does not wait for the mail (ASVS 5.0 6.3.8).
+   *
+   * @throws CoatcheckError `LIMITER_UNAVAILABLE`, `BAD_OPTION` where `sendReset` is missing
+   */
+  async requestReset(session: Session, { identifier }: Pick<Typed, 'identifier'>): Promise<RequestResetResult> {
+    this.#needHook('sendReset')
+    if (!isUsableIdentifier(identifier)) return OK
+    const request = this.#sessions.requestOf(session)
+    const userId = await this.#find(identifier)
+    const reservation = await this.#throttle.reset({ account: accountOf(userId, identifier), ip: request.ip })
+    if (!reservation.ok) return throttled(reservation)
+    this.#events.emit('reset.requested', { ...clientOf(request), userId })
+    // After the answer has left: the time that a mail takes would tell who has an account.
+    if (userId !== undefined) setImmediate(() => void this.#sendQuietly(userId))
+    return OK
+  }
+
+  /**
+   * Sends a reset mail to somebody: for an administrator, who may start a reset but never choose a password (ASVS 5.0
+   * 6.4.6), and for accounts that begin without one. False if the account is disabled or not there.
+   */
+  async startReset(userId: UserId): Promise<boolean> {
+    this.#needHook('sendReset')
+    const credentials = await this.#users.findCredentials(userId)
+    if (!credentials || credentials.disabled) return false
+    const expiresAt = this.#settings.now() + this.#settings.resetMs
+    const token = this.#resets.make(userId, credentials.passwordHash, expiresAt)
+    await this.#users.sendReset?.({ userId, token, expiresAt: new Date(expiresAt) })
+    return true
+  }
+
+  /**
+   * Sets a new password by the token of a reset mail, and ends every session of the person; nobody is signed in by it
+   * (ASVS 5.0 6.4.3). The browser counts as known from now on: a way in for an owner whose account strangers hammer.
+   *
+   * @throws CoatcheckError `HASHING_OVERLOADED`, `STORE_UNAVAILABLE`
+   */
+  async resetPassword(session: Session, { token, password }: ResetForm): Promise<ResetResult> {
+    const request = this.#sessions.requestOf(session)
+    const claim = this.#resets.read(token, this.#settings.now())
+    if (claim === undefined || !isUsablePassword(password)) return INVALID
+    const { userId } = claim
+    const credentials = await this.#users.findCredentials(userId)
+    if (!credentials || credentials.disabled || !this.#resets.isFor(claim, credentials.passwordHash)) return INVALID
+    const hashed = await this.hashPassword(password, credentials.about)
+    if (!hashed.ok) return hashed
+    const change = { userId, passwordHash: hashed.passwordHash, replaces: credentials.passwordHash, why: 'reset' } as const
+    if (!(await this.#replacePassword(change))) return INVALID
+    this.#devices.remember(request, userId, this.#devices.recognise(request, userId))
+    return { ok: true, userId }
+  }
+
+  /**
+   * Disables an account through `disableUser` and ends all its sessions, logins under way included (ASVS 5.0 7.4.2).
+   *
+   * @throws CoatcheckError `STORE_UNAVAILABLE` where they could not be ended: call it again
+   */
+  async disable(userId: UserId): Promise<void> {
+    this.#needHook('disableUser')
+    await this.#users.disableUser?.(userId)
+    await this.#sessions.revokeUser(userId)
+    this.#events.emit('account.disabled', { userId })
+  }
+
+  /**
+   * Marks this browser as one in which the person has signed in: after a sign-up, or a login by other means.
+   *
+   * @throws CoatcheckError `NOT_AUTHENTICATED`
+   */
+  rememberDevice(session: Session): void {
+    assertSignedIn(session)
+    const request = this.#sessions.requestOf(session)
+    this.#devices.remember(request, session.userId, this.#devices.recognise(request, session.userId))
+  }
+
+  /** Stops listening, and closes what the limiter opened itself. */
+  close(): void {
+    this.#unlisten()
+    this.#settings.limiter.close?.()
+  }
+
+  async #find(identifier: string): Promise<UserId | undefined> {
+    return (await this.#users.findUser(identifier))?.id
+  }
+
+  /**
+   * The order is the point: first the marks, then the stored string, then the hash. A revocation after the first is seen
+   * when the login lands; one before it had its password change stored already.
+   */
+  async #check(reservation: Reservation, userId: UserId | undefined, password: string, identifier?: string): Promise<Checked> {
+    try {
+      const attempt = await this.#sessions.attempt(userId ?? this.#nobody)
+      const credentials = await this.#credentials(userId, identifier)
+      const verdict = await this.#hasher.verify(password, credentials?.passwordHash)
+      return { attempt, credentials, failure: failureOf(credentials, verdict) }
+    } catch (error) {
+      await reservation.giveBack()
+      throw error
+    }
+  }
+
+  /** Of nobody: looked up once more, so that an unknown person costs your database what a known one does. */
+  async #credentials(userId: UserId | undefined, identifier: string | undefined): Promise<Credentials | undefined> {
+    if (userId !== undefined) return (await this.#users.findCredentials(userId)) ?? undefined
+    if (identifier !== undefined) await this.#users.findUser(identifier)
+    return undefined
+  }
+
+  async #proveAgain(session: Session, password: string): Promise<Proof | Invalid | Throttled> {
+    assertSignedIn(session)
+    const { userId } = session
+    if (!isUsablePassword(password)) return INVALID
+    const reservation = await this.#throttle.reauthentication(accountOf(userId, ''))
+    if (!reservation.ok) return throttled(reservation)
+    const checked = await this.#check(reservation, userId, password)
+    if (checked.failure !== undefined) {
+      this.#events.emit('reauthentication.failed', { ...clientOf(this.#sessions.requestOf(session)), userId })
+      return INVALID
+    }
+    await reservation.succeed()
+    return { ok: true, userId, ...checked }
+  }
+
+  #tellFailure(request: SessionRequest, userId: UserId | undefined, why: LoginFailure, { lastOfAccount }: Reservation): void {
+    this.#events.emit('login.failed', { ...clientOf(request), userId, why })
+    if (lastOfAccount) this.#events.emit('login.many-failures', { ...clientOf(request), userId })
+  }
+
+  /** The person is in already: whatever goes wrong here is told, and tried again at the next login. */
+  async #rehash(userId: UserId, password: string, replaces: string | null): Promise<void> {
+    if (replaces === null || !this.#hasher.needsRehash(replaces)) return
+    try {
+      const passwordHash = await this.#hasher.hash(password)
+      await this.#save({ userId, passwordHash, replaces, why: 'rehash' })
+    } catch (error) {
+      this.#events.emit('rehash.failed', { userId, error })
+    }
+  }
+
+  async #save(password: PasswordToSave): Promise<boolean> {
+    const saved = (await this.#users.savePassword(password)) === true
+    if (saved) this.#events.emit('password.saved', { userId: password.userId, why: password.why })
+    return saved
+  }
+
+  /**
+   * Stores the string and ends the sessions, before and after: before, so that an outage or a crash leaves no thief
+   * signed in under a new password; after, because of logins that had fetched the old one.
+   */
+  async #replacePassword(change: PasswordToSave, except?: string): Promise<boolean> {
+    const spared = except === undefined ? {} : { except }
+    await this.#sessions.revokeUser(change.userId, spared)
+    if (!(await this.#save(change))) return false
+    const revoke = () => this.#sessions.revokeUser(change.userId, spared)
+    await revoke().catch(revoke)
+    return true
+  }
+
+  async #sendQuietly(userId: UserId): Promise<void> {
+    try {
+      await this.startReset(userId)
+    } catch (error) {
+      this.#events.emit('reset.unsent', { userId, error })
+    }
+  }
+
+  #needHook(name: 'sendReset' | 'disableUser'): void {
+    if (typeof this.#users[name] === 'function') return
+    throw new CoatcheckError('BAD_OPTION', `createAuth({ ${name} }) is missing, and this needs it.`)
+  }
+
+  async #tellReuse(id: string, ip: string | null): Promise<void> {
+    if (!this.#events.heard('token.reused')) return
+    const info = await this.#sessions.get(id)
+    const agoMs = this.#settings.now() - (info?.authenticatedAt?.getTime() ?? Number.POSITIVE_INFINITY)
+    if (info?.userId == null || agoMs < PARALLEL_MS) return
+    this.#events.emit('token.reused', { userId: info.userId, sessionId: id, ip, agoMs })
+  }
+}
+
+/** A user id and a typed identifier never share a name. */
+function accountOf(userId: UserId | undefined, identifier: string): string {
+  return userId === undefined ? `identifier ${foldIdentifier(identifier)}` : `user ${String(userId)}`
+}
+
+function clientOf({ ip, userAgent }: SessionRequest) {
+  return { ip, userAgent }
+}
+
+function keyOf(sessions: Sessions, purpose: string): Buffer {
+  return sessions.deriveKeys(purpose)[0] as Buffer
+}
+
+/**
+ * Passwords, throttled sign-in, password change and reset, and step-up for one application.
+ *
+ * ```ts
+ * const auth = createAuth({ sessions, findUser, findCredentials, savePassword, limiter: sqliteLimiter('app.db') })
+ * const result = await auth.login(req.session, { identifier: email, password, remember })
+ * ```
+ *
+ * @throws CoatcheckError `BAD_OPTION` at once, for anything missing, malformed, or too weak for production
+ */
+export function createAuth(options: AuthOptions): Auth {
+  return new Auth(options)
+}

@@ -1,0 +1,90 @@
+import { availableParallelism } from 'node:os'
+import { CoatcheckError } from 'coatcheck'
+
+/** How much is hashed at once, and how much may wait. */
+export interface QueueLimits {
+  /** Hashes computed at the same time. */
+  readonly concurrency: number
+  /** Tries that may wait for their turn. */
+  readonly longest: number
+}
+
+/** A guess for the first `Retry-After`, until hashes have been timed. */
+const FIRST_GUESS_MS = 50
+/** Weight of the latest hash in the running mean. */
+const WEIGHT = 0.1
+
+/**
+ * As many hashes at once as leave one core to the event loop and one of libuv's threads to files and name lookups.
+ *
+ * @param cores what the process may use
+ * @param threads size of libuv's pool: `UV_THREADPOOL_SIZE`, 4 by default
+ */
+export function fittingConcurrency(
+  cores = availableParallelism(),
+  threads = Number(process.env.UV_THREADPOOL_SIZE) || 4,
+): number {
+  return Math.max(1, Math.min(cores - 1, threads - 1))
+}
+
+/**
+ * A bounded queue in front of libuv's threads (law 11). A flood of logins waits here, in the order it came, and never
+ * takes the threads or the memory that other requests need: each hash needs 19 MiB while it runs.
+ */
+export class HashQueue {
+  readonly #limits: QueueLimits
+  readonly #waiting: (() => void)[] = []
+  #running = 0
+  #meanMs = FIRST_GUESS_MS
+
+  constructor(limits: QueueLimits) {
+    this.#limits = limits
+  }
+
+  /** Tries that wait for their turn, and those that are being computed. */
+  get load(): { readonly waiting: number; readonly running: number } {
+    return { waiting: this.#waiting.length, running: this.#running }
+  }
+
+  /**
+   * Runs `work` when it is its turn.
+   *
+   * @throws CoatcheckError `HASHING_OVERLOADED` (503) at once if the queue is full; `retryAfter` is the time, in
+   *   seconds, in which what is queued will be done at today's speed
+   */
+  async run<Result>(work: () => Promise<Result>): Promise<Result> {
+    await this.#turn()
+    const startedAt = performance.now()
+    try {
+      return await work()
+    } finally {
+      this.#meanMs += WEIGHT * (performance.now() - startedAt - this.#meanMs)
+      this.#next()
+    }
+  }
+
+  #turn(): Promise<void> | undefined {
+    if (this.#running < this.#limits.concurrency) {
+      this.#running++
+      return undefined
+    }
+    if (this.#waiting.length >= this.#limits.longest) throw this.#overloaded()
+    return new Promise(resolve => this.#waiting.push(resolve))
+  }
+
+  /** Hands the place on, so that nobody who comes later slips in between. */
+  #next(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#running--
+    else next()
+  }
+
+  #overloaded(): CoatcheckError {
+    const waitMs = (this.#waiting.length * this.#meanMs) / this.#limits.concurrency
+    return new CoatcheckError(
+      'HASHING_OVERLOADED',
+      `${this.#waiting.length} passwords wait to be hashed already; no more are taken. If this lasts without an attack, add cores.`,
+      { retryAfter: Math.max(1, Math.ceil(waitMs / 1000)) },
+    )
+  }
+}

@@ -1,0 +1,172 @@
+import { createHmac } from 'node:crypto'
+import { addressBucket } from './address.ts'
+import { Counter, type Taken, unavailable, type Window } from './counter.ts'
+import type { Limiter } from './limiter.ts'
+import type { Limits } from './limits.ts'
+
+/** The limits with windows in seconds. */
+export type Windows = { readonly [Name in keyof Limits]: readonly Window[] }
+
+/** Whose try it is. */
+export interface Tried {
+  /** The account: its user id, or, where there is none, the identifier that was typed. */
+  readonly account: string
+  /** The client's address; undefined if unknown. */
+  readonly ip: string | undefined
+  /** The id of a browser in which this person has signed in before. */
+  readonly device?: string | undefined
+}
+
+/** A try that may go on: counted already, so that those beside it know. */
+export interface Reservation {
+  readonly ok: true
+  /** True if it is the last that the account has from strangers in some window. */
+  readonly lastOfAccount: boolean
+  /** Nothing was checked: the try does not count. */
+  giveBack(): Promise<void>
+  /** The password was right: the try does not count, and the account's failures from this address are forgotten. */
+  succeed(): Promise<void>
+}
+
+/** A try that nobody looks at. */
+export interface Refusal {
+  readonly ok: false
+  /** Seconds until it makes sense again. */
+  readonly retryAfter: number
+  /** The limit that was reached. */
+  readonly limit: keyof Limits
+}
+
+interface Link {
+  readonly limit: keyof Limits
+  readonly counter: Counter
+  readonly key: string
+}
+
+interface TakenLink extends Link {
+  readonly taken: Taken
+}
+
+/** Limits whose count a correct password forgets: nobody but the person fills them. */
+const CLEARED: readonly (keyof Limits)[] = ['perAccountAndIp', 'perDevice', 'perReauthentication']
+
+/**
+ * Counts tries before they are looked at.
+ *
+ * A try is taken from one limit after the other and given back to all of them where one refuses. First come the limits
+ * that are the client's own (its address), then those that it shares with the account's owner, short windows before long
+ * ones: so a flood that is refused at the first never reaches the others, and a burst fills a minute, not a day.
+ *
+ * Keys are hashed: neither addresses nor identifiers rest in the limiter's backend.
+ */
+export class Throttle {
+  readonly #counters: { readonly [Name in keyof Limits]: readonly Counter[] }
+  readonly #limiter: Limiter
+  readonly #key: Buffer
+  readonly #failed: (error: unknown) => void
+  #prepared: Promise<void> | undefined
+
+  /**
+   * @param key what the keys are hashed with
+   * @param failed hears of a try that could not be given back: it stays counted, and the login goes on
+   */
+  constructor(limiter: Limiter, windows: Windows, key: Buffer, failed: (error: unknown) => void) {
+    this.#limiter = limiter
+    this.#key = key
+    this.#failed = failed
+    const made = Object.entries(windows).map(([name, list]) => [
+      name,
+      list.map(window => new Counter(limiter, nameOf(name), window)),
+    ])
+    this.#counters = Object.fromEntries(made) as { [Name in keyof Limits]: readonly Counter[] }
+  }
+
+  /**
+   * A try to sign in.
+   *
+   * @throws CoatcheckError `LIMITER_UNAVAILABLE`: no password is checked while tries cannot be counted
+   */
+  login({ account, ip, device }: Tried): Promise<Reservation | Refusal> {
+    if (device !== undefined) return this.#reserve(this.#links('perDevice', device))
+    const address = addressBucket(ip)
+    const own =
+      address === undefined ? [] : [...this.#links('perIp', address), ...this.#links('perAccountAndIp', `${account}\0${address}`)]
+    return this.#reserve([...own, ...this.#links('perAccount', account)])
+  }
+
+  /** A try of somebody who is signed in to prove it again. The account's own count: strangers cannot fill it. */
+  reauthentication(account: string): Promise<Reservation | Refusal> {
+    return this.#reserve(this.#links('perReauthentication', account))
+  }
+
+  /** A wish for a reset mail. */
+  reset({ account, ip }: Tried): Promise<Reservation | Refusal> {
+    const address = addressBucket(ip)
+    const own = address === undefined ? [] : this.#links('perResetIp', address)
+    return this.#reserve([...own, ...this.#links('perResetAccount', account)])
+  }
+
+  #links(limit: keyof Limits, key: string): Link[] {
+    const hashed = createHmac('sha256', this.#key).update(key).digest('base64url')
+    return this.#counters[limit].map(counter => ({ limit, counter, key: hashed }))
+  }
+
+  async #reserve(links: readonly Link[]): Promise<Reservation | Refusal> {
+    const taken: TakenLink[] = []
+    try {
+      await this.#ready()
+      for (const link of links) {
+        const outcome = await link.counter.take(link.key)
+        if (outcome.taken) taken.push({ ...link, taken: outcome })
+        else return await this.#refuse(link, outcome.waitMs, taken)
+      }
+    } catch (error) {
+      await this.#giveBack(taken)
+      throw error
+    }
+    return this.#reservation(taken)
+  }
+
+  async #refuse({ limit }: Link, waitMs: number, taken: readonly TakenLink[]): Promise<Refusal> {
+    await this.#giveBack(taken)
+    return { ok: false, limit, retryAfter: Math.max(1, Math.ceil(waitMs / 1000)) }
+  }
+
+  #reservation(taken: readonly TakenLink[]): Reservation {
+    return {
+      ok: true,
+      lastOfAccount: taken.some(link => link.limit === 'perAccount' && link.taken.last),
+      giveBack: () => this.#giveBack(taken),
+      succeed: () => this.#settle(taken.map(link => (CLEARED.includes(link.limit) ? link.counter.clear(link.key) : back(link)))),
+    }
+  }
+
+  #giveBack(taken: readonly TakenLink[]): Promise<void> {
+    return this.#settle(taken.map(back))
+  }
+
+  /** A count that stays too high ends with its window; that is no reason to fail a login. */
+  async #settle(changes: readonly Promise<void>[]): Promise<void> {
+    for (const change of await Promise.allSettled(changes)) if (change.status === 'rejected') this.#failed(change.reason)
+  }
+
+  async #ready(): Promise<void> {
+    this.#prepared ??= this.#limiter.prepare?.()
+    await this.#prepared?.catch((error: unknown) => {
+      this.#prepared = undefined
+      throw unavailable(error)
+    })
+  }
+}
+
+function back({ counter, key, taken }: TakenLink): Promise<void> {
+  return counter.giveBack(key, taken)
+}
+
+/** `perAccountAndIp` → `account-and-ip`. */
+function nameOf(limit: string): string {
+  return limit
+    .replace(/^per/, '')
+    .replace(/(?<=.)[A-Z]/g, '-$&')
+    .toLowerCase()
+}
