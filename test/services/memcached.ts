@@ -11,7 +11,7 @@ export async function memcachedRecipe(args: readonly string[] = []): Promise<Rec
     name: 'memcached',
     how: program.how,
     // It refuses to run as root.
-    user: 'nobody',
+    users: ['nobody'],
     command: ({ port }) => [program.path, '-l', '127.0.0.1', '-p', `${port}`, '-U', '0', ...args],
     url: port => `memcached://127.0.0.1:${port}`,
   }

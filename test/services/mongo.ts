@@ -2,13 +2,12 @@ import { execFile } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { lastLine, type Missing, type Program, say, which, whyNoInstall } from './machine.ts'
+import { cache, lastLine, type Missing, type Program, say, which } from './machine.ts'
 import { type Recipe, type Server, startServer } from './server.ts'
 
 const run = promisify(execFile)
 
 const source = join(import.meta.dirname, 'ferretdb')
-const built = join(import.meta.dirname, '../../node_modules/.cache/coatcheck')
 
 /** How to run MongoDB here: `mongod` where the machine has it, else FerretDB (its protocol over SQLite), built with Go. */
 export async function mongoRecipe(args: readonly string[] = []): Promise<Recipe | Missing> {
@@ -53,14 +52,14 @@ function buildFerretdb(): Promise<Program | Missing> {
 }
 
 async function build(): Promise<Program | Missing> {
-  const path = join(built, 'ferretdb')
-  if (which(['ferretdb'], [built]) === path) return { path, how: 'go build' }
+  const path = join(cache, 'ferretdb')
+  if (which(['ferretdb'], [cache]) === path) return { path, how: 'go build' }
   const go = which(['go'], ['/usr/local/go/bin'])
   if (!go) return { missing: 'no mongod, no go' }
-  if (whyNoInstall() && process.env.COATCHECK_INSTALL === '0') return { missing: 'no mongod, and COATCHECK_INSTALL=0' }
+  if (process.env.COATCHECK_INSTALL === '0') return { missing: 'no mongod, and COATCHECK_INSTALL=0' }
   say('building FerretDB with go (there is no mongod; COATCHECK_INSTALL=0 refuses)')
   try {
-    await mkdir(built, { recursive: true })
+    await mkdir(cache, { recursive: true })
     await run(go, ['build', '-buildvcs=false', '-o', path, '.'], { cwd: source, maxBuffer: 1 << 26 })
     return { path, how: 'go build' }
   } catch (error) {

