@@ -1,0 +1,68 @@
+import { describe, expect, test } from 'vitest'
+import { fittingConcurrency, HashQueue } from '../../src/passwords/queue.ts'
+
+/** Work that ends when it is told to. */
+function held() {
+  const gate = Promise.withResolvers<void>()
+  return { work: () => gate.promise, end: gate.resolve, fail: gate.reject }
+}
+
+describe('the hashing queue', () => {
+  test('no more than its limit runs at once, and the rest goes in the order it came', async () => {
+    const queue = new HashQueue({ concurrency: 2, longest: 10 })
+    const tasks = Array.from({ length: 5 }, held)
+    const done: number[] = []
+    const runs = tasks.map((task, i) => queue.run(task.work).then(() => done.push(i)))
+    expect(queue.load).toEqual({ running: 2, waiting: 3 })
+    for (const task of tasks) {
+      task.end()
+      await new Promise(resolve => setImmediate(resolve))
+      expect(queue.load.running).toBeLessThanOrEqual(2)
+    }
+    await Promise.all(runs)
+    expect(done).toEqual([0, 1, 2, 3, 4])
+    expect(queue.load).toEqual({ running: 0, waiting: 0 })
+  })
+
+  test('one beyond its length is refused at once, with a time to come back', async () => {
+    const queue = new HashQueue({ concurrency: 1, longest: 2 })
+    const tasks = Array.from({ length: 3 }, held)
+    const runs = tasks.map(task => queue.run(task.work))
+    const refused = queue.run(async () => {})
+    await expect(refused).rejects.toMatchObject({ code: 'HASHING_OVERLOADED', status: 503, retryAfter: 1 })
+    for (const task of tasks) task.end()
+    await Promise.all(runs)
+    await expect(queue.run(async () => 'again')).resolves.toBe('again')
+  })
+
+  test('the time to come back grows with the queue and with the time that a hash takes', async () => {
+    const queue = new HashQueue({ concurrency: 1, longest: 40 })
+    for (let i = 0; i < 15; i++) await queue.run(() => new Promise(resolve => setTimeout(resolve, 150)))
+    const tasks = Array.from({ length: 41 }, held)
+    const runs = tasks.map(task => queue.run(task.work))
+    const error = await queue.run(async () => {}).catch((reason: { retryAfter: number }) => reason)
+    expect(error?.retryAfter).toBeGreaterThanOrEqual(4)
+    expect(error?.retryAfter).toBeLessThanOrEqual(8)
+    for (const task of tasks) task.end()
+    await Promise.all(runs)
+  })
+
+  test('work that fails gives its place on', async () => {
+    const queue = new HashQueue({ concurrency: 1, longest: 2 })
+    const failing = queue.run(() => Promise.reject(new Error('broken')))
+    const next = queue.run(async () => 'fine')
+    await expect(failing).rejects.toThrow('broken')
+    await expect(next).resolves.toBe('fine')
+  })
+
+  test.each([
+    [1, 4, 1],
+    [2, 4, 1],
+    [4, 4, 3],
+    [64, 4, 3],
+    [64, 128, 63],
+    [8, 1, 1],
+  ])('%i cores and %i threads: %i at once', (cores, threads, expected) => {
+    expect(fittingConcurrency(cores, threads)).toBe(expected)
+  })
+})
