@@ -5,6 +5,7 @@ import { CoatcheckError } from './errors.ts'
 import { Emitter, type SessionEvents } from './events.ts'
 import type { Exchange, RequestFacts } from './exchange.ts'
 import { checkedAttempt, type LoginAttempt } from './login-attempt.ts'
+import { NearCache, type NearCacheListener } from './near-cache.ts'
 import type { Settings } from './options.ts'
 import { forgetAt, isExpired, touchIsDue } from './policy.ts'
 import type { SessionRecord } from './record.ts'
@@ -38,12 +39,23 @@ export class Engine {
   readonly events = new Emitter<SessionEvents>()
   readonly tokens: Tokens
   readonly writer: Writer
+  /** undefined where every read is strict. */
+  readonly near: NearCache | undefined
   #warnedUnsendable = false
 
   constructor(settings: Settings) {
     this.settings = settings
     this.tokens = new Tokens(settings.secrets)
-    this.writer = new Writer(settings, this.tokens, this.events)
+    this.near = settings.nearCache && new NearCache(settings.store, settings.nearCache, this.#nearListener())
+    this.writer = new Writer(settings, this.tokens, this.events, this.near)
+  }
+
+  #nearListener(): NearCacheListener {
+    const store = this.settings.store.name
+    return {
+      proven: () => this.events.emit('near-cache.proven', { store }),
+      lost: cause => this.events.emit('near-cache.lost', { store, cause }),
+    }
   }
 
   /** Synchronous where the store's `read` is, so that a signed-in request costs no promise. */
@@ -101,10 +113,18 @@ export class Engine {
 
   /** What the token comes to now, by a strict read. */
   judge(token: Token): MaybePromise<Judged> {
-    return this.#judge(token, this.settings.clock.now())
+    return this.#judgeStrictly(token, this.settings.clock.now())
   }
 
+  /** A near record only ever says yes, and only without any doubt: else the store is asked. */
   #judge(token: Token, now: number): MaybePromise<Judged> {
+    const near = this.near?.get(token.id)
+    if (near === undefined || this.writer.isDoomed(token.id)) return this.#judgeStrictly(token, now)
+    const judged = this.#verdict(token, near, now)
+    return this.#isSettled(judged, now) ? judged : this.#judgeStrictly(token, now)
+  }
+
+  #judgeStrictly(token: Token, now: number): MaybePromise<Judged> {
     if (this.writer.isDoomed(token.id)) return this.writer.endIfDoomed(token.id).then(() => DEAD)
     const read = this.#read(token.id)
     if (isPromise(read)) return read.then(record => this.#verdict(token, record, now))
@@ -118,7 +138,7 @@ export class Engine {
 
   #read(id: string): MaybePromise<SessionRecord | undefined> {
     try {
-      const read = this.settings.store.read(id)
+      const read = (this.near ?? this.settings.store).read(id)
       if (!isPromise(read)) return read
       return read.catch((cause: unknown) => Promise.reject(this.writer.failure('read', cause)))
     } catch (cause) {
@@ -135,7 +155,7 @@ export class Engine {
     if (record === undefined || this.#isSettled(judged, now)) return judged
     const seen = Object.freeze({ ...record, lastSeenAt: now })
     const failed = await this.writer
-      .ask('touch', store => store.touch(record.id, now, forgetAt(seen, this.settings.clocks)))
+      .write(record.id, 'touch', store => store.touch(record.id, now, forgetAt(seen, this.settings.clocks)))
       .then(
         () => false,
         () => true,

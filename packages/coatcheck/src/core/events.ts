@@ -33,6 +33,10 @@ export interface SessionEvents {
   'cookie.ambiguous': { name: string }
   /** The first secure cookie on a request that looks like plain http: see the message. Once per process. */
   'cookie.insecure': { message: string }
+  /** Reads may be answered from the near cache from now on: its watch is proven. */
+  'near-cache.proven': { store: string }
+  /** The near cache's watch is lost or could not be set up: every read is strict until it is proven again. */
+  'near-cache.lost': { store: string; cause: unknown }
   /** The store failed; `operation` is the contract's method. */
   'store.failed': { operation: string; error: CoatcheckError }
 }

@@ -2,6 +2,7 @@ import { type Clock, type Duration, durationMs, systemClock } from './clock.ts'
 import type { CookieAttributes } from './cookie.ts'
 import { CoatcheckError } from './errors.ts'
 import { defaultIdentify, defaultPrivilege } from './identity.ts'
+import type { NearCacheSettings } from './near-cache.ts'
 import type { Clocks } from './policy.ts'
 import type { Bag } from './session-data.ts'
 import type { SessionStore } from './store.ts'
@@ -39,6 +40,14 @@ export interface CookieOptions {
   readonly path?: string
 }
 
+/** Bounds of the near cache. */
+export interface NearCacheOptions {
+  /** How long a proof that the watch delivers counts; from 100 ms to one minute. Default `'2s'`. */
+  readonly lease?: Duration
+  /** Most records kept; they take 64 MiB at most. Default 10000. */
+  readonly max?: number
+}
+
 /** What `createSessions` takes. Checked once, then frozen. */
 export interface SessionsOptions {
   /** Where the records rest. */
@@ -56,6 +65,13 @@ export interface SessionsOptions {
   readonly identify?: (data: Bag) => unknown
   /** What a change of which must rotate the token. Default: `role`. Compared as JSON with sorted keys. */
   readonly privilege?: (data: Bag) => unknown
+  /**
+   * Keeps records that were read in this process's memory, as long as the store's watch proves them fresh. Default off:
+   * every read is strict. A revocation then takes effect in milliseconds instead of at once, and never later than
+   * `lease` (default `'2s'`) whatever fails; a save made by another process is seen as much later. `max` records
+   * (default 10000). See docs/near-cache.md.
+   */
+  readonly nearCache?: boolean | NearCacheOptions
   /** Largest data of one session, in bytes of JSON. Default 262144 (256 KiB). */
   readonly maxDataBytes?: number
   /** Sessions one person may have; a login beyond ends the oldest. Default 100; needs a store that can list. */
@@ -80,6 +96,8 @@ export interface Settings {
   readonly attributes: CookieAttributes
   readonly identify: (data: Bag) => unknown
   readonly privilege: (data: Bag) => unknown
+  /** undefined where every read is strict. */
+  readonly nearCache: NearCacheSettings | undefined
   readonly maxDataBytes: number
   /** undefined where the store cannot list. */
   readonly maxSessionsPerUser: number | undefined
@@ -110,6 +128,7 @@ export function settingsFrom(options: SessionsOptions): Settings {
     attributes,
     identify: options.identify ?? defaultIdentify,
     privilege: options.privilege ?? defaultPrivilege,
+    nearCache: nearCacheSettings(options.nearCache, store),
     maxDataBytes: positive(options.maxDataBytes ?? 262_144, 'maxDataBytes'),
     maxSessionsPerUser: sessionCap(options.maxSessionsPerUser, store),
     production,
@@ -189,6 +208,19 @@ function refuseWeakness(found: readonly Weakness[], production: boolean, allowed
   if (refused.length === 0) return
   const names = refused.map(name => `'${name}'`).join(', ')
   throw bad(`Too weak for production: ${names}. Use the safe default, or, if this is meant, allowInProduction: [${names}].`)
+}
+
+function nearCacheSettings(option: SessionsOptions['nearCache'], store: SessionStore): NearCacheSettings | undefined {
+  if (option === undefined || option === false) return undefined
+  if (store.watch === undefined || store.cannot?.watch !== undefined) {
+    const reason = store.cannot?.watch ?? 'it has no watch'
+    throw bad(`nearCache needs a store that tells of changes, and ${store.name} cannot: ${reason}. Leave nearCache out.`)
+  }
+  const { lease = '2s', max = 10_000 } = option === true ? {} : option
+  const leaseMs = durationMs(lease, 'nearCache.lease')
+  if (leaseMs < 100 || leaseMs > 60_000)
+    throw bad(`nearCache.lease must be from 100 ms to one minute; got ${JSON.stringify(lease)}.`)
+  return Object.freeze({ leaseMs, max: positive(max, 'nearCache.max') })
 }
 
 function positive(value: number, option: string): number {

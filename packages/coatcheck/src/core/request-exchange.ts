@@ -121,7 +121,16 @@ export class RequestExchange implements Exchange, SessionOwner {
   }
 
   get signedInAs(): string | null {
-    return this.#standing === 'superseded' ? null : this.#after()
+    return this.#standing === 'superseded' || this.#standing === 'gone' ? null : this.#after()
+  }
+
+  async confirm(): Promise<void> {
+    if (this.#engine.near === undefined || this.#token === undefined || this.#standing !== 'live') return
+    const { standing } = await this.#engine.judge(this.#token)
+    if (standing === 'live') return
+    // What the handler has written already goes nowhere, as with any session that ended under it.
+    if (standing === 'superseded') this.#noticeSuperseded()
+    else this.#standing = 'gone'
   }
 
   now(): number {

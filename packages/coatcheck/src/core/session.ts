@@ -63,6 +63,8 @@ export interface SessionOwner {
   readonly request: SessionRequest
   /** Milliseconds since the epoch, on the engine's clock. */
   now(): number
+  /** Reads again, strictly, where a near cache may have answered: before step-up, admin acts and the minting of tokens. */
+  confirm(): Promise<void>
   readonly id: string | undefined
   readonly createdAt: Date | undefined
   readonly authenticatedAt: Date | undefined

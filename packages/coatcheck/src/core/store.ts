@@ -87,7 +87,11 @@ export interface SessionStore {
   /** Throws away at most `limit` records whose `forgetAt` is below `before` (and what is left of dead generations); how many. */
   prune?(before: number, limit: number): Promise<number>
 
-  /** Calls back for every change of a record by anyone: its id, or null for "everything". Never for a touch. */
+  /**
+   * Calls back for every change of a record by anyone: its id, or null for "everything". It may leave touches out, and
+   * may call more often than needed. Whatever was or may have been missed (a reconnection, another topology) is called
+   * as null before the next proof. Rejects if changes cannot be delivered: it must have seen one of its own arrive.
+   */
   watch?(changed: (id: string | null) => void): Promise<Watch>
 
   /** Closes only what the store opened itself; an injected client is the user's. */

@@ -1,6 +1,7 @@
 import { CoatcheckError, isCoatcheckError } from './errors.ts'
 import type { Emitter, SessionEvents } from './events.ts'
 import { marksOf } from './login-attempt.ts'
+import type { NearCache } from './near-cache.ts'
 import type { Settings } from './options.ts'
 import { forgetAt, isExpired } from './policy.ts'
 import type { SessionRecord } from './record.ts'
@@ -42,6 +43,7 @@ const DOOMED_RETRY_MS = 1000
  */
 export class Writer {
   readonly #store: SessionStore
+  readonly #near: NearCache | undefined
   readonly #settings: Settings
   readonly #tokens: Tokens
   readonly #events: Emitter<SessionEvents>
@@ -49,8 +51,9 @@ export class Writer {
   readonly #doomed = new Set<string>()
   #doomedTimer: NodeJS.Timeout | undefined
 
-  constructor(settings: Settings, tokens: Tokens, events: Emitter<SessionEvents>) {
+  constructor(settings: Settings, tokens: Tokens, events: Emitter<SessionEvents>, near: NearCache | undefined) {
     this.#store = settings.store
+    this.#near = near
     this.#settings = settings
     this.#tokens = tokens
     this.#events = events
@@ -62,6 +65,37 @@ export class Writer {
       return await call(this.#store)
     } catch (cause) {
       throw this.failure(operation, cause)
+    }
+  }
+
+  /** Asks for a write of one record. Whatever comes of it, this process's own copy no longer counts. */
+  async write<Result>(
+    id: string,
+    operation: keyof SessionStore,
+    call: (store: SessionStore) => Promise<Result>,
+  ): Promise<Result> {
+    try {
+      return await this.ask(operation, call)
+    } finally {
+      this.#near?.forget(id)
+    }
+  }
+
+  /** Ends a person's sessions, and their logins under way. */
+  async endUser(userId: string, except: string | undefined): Promise<readonly string[]> {
+    try {
+      return await this.ask('revokeUser', store => store.revokeUser(userId, except))
+    } finally {
+      this.#near?.forget(null)
+    }
+  }
+
+  /** Ends every session, and every login under way. */
+  async endEveryone(except: string | undefined): Promise<void> {
+    try {
+      await this.ask('revokeEveryone', store => store.revokeEveryone(except))
+    } finally {
+      this.#near?.forget(null)
     }
   }
 
@@ -160,7 +194,7 @@ export class Writer {
 
   /** The same write again if the reply was lost; a rotation whose outcome stays unknown ends the session (law 6). */
   async #replace(next: SessionRecord, rotates: boolean): Promise<'saved' | 'conflict' | 'gone' | 'refused'> {
-    const write = () => this.ask('replace', store => store.replace(next, this.#forgetAt(next)))
+    const write = () => this.write(next.id, 'replace', store => store.replace(next, this.#forgetAt(next)))
     try {
       return await write().catch((error: unknown) =>
         isOutage(error) ? pause(LONGEST_WAIT_MS / 4).then(write) : Promise.reject(error),
@@ -179,7 +213,7 @@ export class Writer {
 
   /** Ends a session; a lost reply is asked again. True if there was one. */
   async end(id: string, userId?: string): Promise<boolean> {
-    const remove = () => this.ask('delete', store => store.delete(id, userId))
+    const remove = () => this.write(id, 'delete', store => store.delete(id, userId))
     return remove().catch((error: unknown) => (isOutage(error) ? remove() : Promise.reject(error)))
   }
 
@@ -191,7 +225,7 @@ export class Writer {
   /** Ends a doomed session now. Throws as long as the store does not answer. */
   async endIfDoomed(id: string): Promise<void> {
     if (!this.#doomed.has(id)) return
-    await this.ask('delete', store => store.delete(id))
+    await this.write(id, 'delete', store => store.delete(id))
     this.#doomed.delete(id)
   }
 
