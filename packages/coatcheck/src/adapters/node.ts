@@ -1,0 +1,209 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import { isIP } from 'node:net'
+import { type Duration, durationMs } from '../core/clock.ts'
+import { CoatcheckError } from '../core/errors.ts'
+import { answerTo, checkFresh, checkRole, checkSignedIn, loginLocation, wantsPage } from '../core/guard.ts'
+import type { Session } from '../core/session.ts'
+import type { Sessions } from '../core/sessions.ts'
+import { sendAnswer } from '../http/answer.ts'
+import type { NodeResponse } from '../http/node-response.ts'
+import { isVisited, type Next, sessionProperty, slotFor, Visit, type Visited } from '../http/visit.ts'
+
+export { createSessions } from '../core/sessions.ts'
+export type { Next } from '../http/visit.ts'
+
+/** A request of `node:http`, `node:https` or `node:http2`. */
+export type NodeRequest = IncomingMessage | Http2ServerRequest
+/** Its response. */
+export type NodeServerResponse = ServerResponse | Http2ServerResponse
+/** What connect and its kin mount: it answers, or goes on with `next`. */
+export type Middleware = (request: NodeRequest, response: NodeServerResponse, next: Next) => unknown
+
+/** A request behind the middleware. */
+export type RequestWithSession<Request = IncomingMessage, Name extends string = 'session'> = Request & {
+  readonly [Key in Name]: Session
+}
+
+/** How the middleware may be set. */
+export interface SessionMiddlewareOptions {
+  /** The property of the request that holds the session; 'session' by default. Two engines in one app need two. */
+  readonly as?: string
+  /**
+   * How many proxies of yours stand before this server. The client's address and scheme are then taken from
+   * `X-Forwarded-For` and `X-Forwarded-Proto` as the outermost of them wrote them; 0, the default, believes neither.
+   * Too high a number believes what clients write.
+   */
+  readonly trustProxy?: number
+}
+
+/** How a guard may be set. */
+export interface GuardOptions {
+  /**
+   * Where the browser is sent (303) when it loads a page that it may not see, with the way back in `returnTo`. Without
+   * it, and for everything but page loads, the answer is JSON.
+   */
+  readonly loginPath?: string
+  /** The property that holds the session, where it is not 'session'. */
+  readonly as?: string
+}
+
+/**
+ * The session middleware for `node:http`, `https`, `http2`, connect and what is like it: `request.session` behind it.
+ *
+ * The session is saved before the first byte of the response leaves (law 4). If the store cannot be read, the answer is
+ * 503 and `next` is not called. Mounted twice it does nothing the second time.
+ *
+ * @throws CoatcheckError `NO_SESSION`, with a request, if another middleware has the property
+ */
+export function session(sessions: Sessions, options: SessionMiddlewareOptions = {}): Middleware {
+  const { as: name = 'session', trustProxy = 0 } = options
+  if (!Number.isInteger(trustProxy) || trustProxy < 0) throw badTrust(trustProxy)
+  const slot = slotFor(name)
+  const property = sessionProperty(name, slot)
+  return function session(request, response, next) {
+    const visited = request as NodeRequest & Visited
+    if (isVisited(visited, slot, name, sessions)) return next()
+    const visit = new NodeVisit(sessions, request, response, next, trustProxy)
+    visited[slot] = visit
+    Object.defineProperty(request, name, property)
+    return visit.start(request.headers.cookie)
+  }
+}
+
+function badTrust(value: unknown): CoatcheckError {
+  return new CoatcheckError('BAD_OPTION', `trustProxy is the number of your own proxies (0, 1, 2 …), not ${String(value)}.`)
+}
+
+class NodeVisit extends Visit {
+  readonly #request: NodeRequest
+  readonly #hops: number
+
+  constructor(sessions: Sessions, request: NodeRequest, response: NodeResponse, next: Next, hops: number) {
+    super(sessions, response, next)
+    this.#request = request
+    this.#hops = hops
+  }
+
+  secure(): boolean {
+    const told = this.#forwarded('x-forwarded-proto')
+    return told === undefined ? 'encrypted' in this.#request.socket && this.#request.socket.encrypted === true : told === 'https'
+  }
+
+  ip(): string | undefined {
+    const told = this.#forwarded('x-forwarded-for')
+    return told !== undefined && isIP(told) > 0 ? told : this.#request.socket.remoteAddress
+  }
+
+  userAgent(): string | undefined {
+    return this.#request.headers['user-agent']
+  }
+
+  /** What the outermost proxy of ours wrote: each adds at the end, and the beginning may be the client's invention. */
+  #forwarded(header: string): string | undefined {
+    const value = this.#hops > 0 ? this.#request.headers[header] : undefined
+    if (value === undefined) return undefined
+    const hops = String(value).split(',')
+    return hops[Math.max(0, hops.length - this.#hops)]?.trim()
+  }
+}
+
+/** A handler of `http.createServer` behind the middleware. */
+export type SessionHandler<Request extends NodeRequest, Response extends NodeServerResponse> = (
+  request: RequestWithSession<Request>,
+  response: Response,
+) => unknown
+
+/**
+ * A request listener with sessions, for a server without a framework.
+ *
+ * ```ts
+ * createServer(withSession(sessions, async (request, response) => {
+ *   request.session.visits = (request.session.visits ?? 0) + 1
+ *   response.end(`visit ${request.session.visits}`)
+ * }))
+ * ```
+ *
+ * @returns a listener that returns what the handler returned, so that it can be awaited. An error that comes after the
+ *   response (`RESPONSE_STARTED`) is a process warning.
+ */
+export function withSession<Request extends NodeRequest = IncomingMessage, Response extends NodeServerResponse = ServerResponse>(
+  sessions: Sessions,
+  handler: SessionHandler<Request, Response>,
+  options: Pick<SessionMiddlewareOptions, 'trustProxy'> = {},
+): (request: Request, response: Response) => unknown {
+  const enter = session(sessions, options)
+  return (request, response) =>
+    enter(request, response, error => {
+      if (error === undefined) return handler(request as RequestWithSession<Request>, response)
+      process.emitWarning(error instanceof Error ? error : String(error))
+    })
+}
+
+/**
+ * Lets only those pass who are signed in; else 401 (or the login page, see `loginPath`).
+ *
+ * @throws CoatcheckError `NO_SESSION`, with a request, where no session middleware ran before it
+ */
+export function requireAuth(options: GuardOptions = {}): Middleware {
+  return guard(checkSignedIn, options)
+}
+
+/**
+ * Lets only those pass whose session has one of these roles; else 401, or 403 for those who are signed in.
+ *
+ * @param roles one or more, and then, if wanted, options
+ * @throws CoatcheckError `NO_SESSION`, with a request, where no session middleware ran before it
+ */
+export function requireRole(...roles: readonly string[] | readonly [...string[], GuardOptions]): Middleware {
+  const names: string[] = []
+  let options: GuardOptions = {}
+  for (const role of roles) {
+    if (typeof role === 'string') names.push(role)
+    else options = role
+  }
+  return guard(session => checkRole(session, names), options)
+}
+
+/**
+ * Lets only those pass who proved who they are within `maxAge`; else 401, or 403 `REAUTH_REQUIRED`: ask for the password
+ * again and call `session.login` (ASVS 5.0 7.5.1).
+ *
+ * @param maxAge '10m', or milliseconds
+ * @param options `loginPath` is here the page that asks again
+ * @throws CoatcheckError `BAD_OPTION` for a malformed duration; `NO_SESSION`, with a request, as `requireAuth`
+ */
+export function requireFresh(maxAge: Duration, options: GuardOptions = {}): Middleware {
+  const maxAgeMs = durationMs(maxAge, 'requireFresh')
+  return guard(session => checkFresh(session, maxAgeMs), options)
+}
+
+function guard(check: (session: Session) => CoatcheckError | undefined, options: GuardOptions): Middleware {
+  const { as: name = 'session', loginPath } = options
+  return (request, response, next) => {
+    const refused = check(sessionOf(request, name))
+    if (refused === undefined) return next()
+    if (loginPath === undefined || !asksForPage(request) || refused.code === 'FORBIDDEN') sendAnswer(response, answerTo(refused))
+    else redirect(response, loginLocation(loginPath, urlOf(request)))
+  }
+}
+
+function sessionOf(request: NodeRequest, name: string): Session {
+  const session: unknown = Reflect.get(request, name)
+  if (session !== undefined) return session as Session
+  throw new CoatcheckError('NO_SESSION', `There is no req.${name}: mount session(sessions) before this guard.`)
+}
+
+function asksForPage({ method, headers }: NodeRequest): boolean {
+  return wantsPage(method, headers.accept)
+}
+
+/** The whole path, also inside a mounted sub-app, where `url` is only the rest of it. */
+function urlOf(request: NodeRequest): string {
+  return 'originalUrl' in request ? String(request.originalUrl) : (request.url ?? '/')
+}
+
+function redirect(response: NodeResponse, location: string): void {
+  const headers = { Location: location, 'Cache-Control': 'no-store' }
+  sendAnswer(response, { status: 303, headers, body: '' })
+}

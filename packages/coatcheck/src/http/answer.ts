@@ -1,0 +1,21 @@
+import { STATUS_CODES } from 'node:http'
+import type { Answer } from '../core/guard.ts'
+import { isHttp2, type NodeResponse } from './node-response.ts'
+
+/** Sends the answer, beside whatever headers are set already. A HEAD request gets the same head and no body. */
+export function sendAnswer(response: NodeResponse, answer: Answer, end: NodeResponse['end'] = response.end): void {
+  response.statusCode = answer.status
+  if (!isHttp2(response)) response.statusMessage = STATUS_CODES[answer.status] ?? ''
+  for (const [name, value] of Object.entries(answer.headers)) response.setHeader(name, value)
+  response.setHeader('Content-Length', String(Buffer.byteLength(answer.body)))
+  end.call(response, response.req.method === 'HEAD' ? undefined : answer.body)
+}
+
+/** Takes everything back that was said of another answer: all headers but `Connection`, which is not about the answer. */
+export function clearHead(response: NodeResponse): void {
+  for (const name of response.getHeaderNames()) if (name !== 'connection') response.removeHeader(name)
+  // Removing a `Date` of the handler's switched node's own off.
+  response.sendDate = true
+  // HTTP/2 sends trailers along with any body; HTTP/1.1 only with one of unknown length.
+  response.stream?.removeAllListeners('wantTrailers')
+}
