@@ -106,7 +106,7 @@ describe.skipIf(redis.missing)('redis', () => {
     rmSync(TMPDIR, { recursive: true })
   })
 
-  test('forms a cluster of six whose replica takes over from a killed master', async () => {
+  test('forms a cluster of six whose replica takes over from a killed master', { timeout: 120_000 }, async () => {
     const cluster = present(await startRedisCluster())
     const processes = cluster.nodes.map(node => node.pid)
     try {
