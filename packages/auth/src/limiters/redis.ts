@@ -2,7 +2,11 @@ import { RateLimiterRedis } from 'rate-limiter-flexible'
 import type { Limiter } from '../throttle/limiter.ts'
 
 /** A client of the packages `redis` or `ioredis`, single, Sentinel or Cluster: made, connected and closed by you. */
-export type RedisClient = object
+export interface RedisClient {
+  /** ioredis says `wait` where it would connect at its first command. */
+  readonly status?: string
+  connect?(): Promise<unknown>
+}
 
 /**
  * Counts tries in Redis or Valkey, for any number of processes: one script, one round trip, one key (so Cluster too).
@@ -15,5 +19,8 @@ export function redisLimiter(client: RedisClient): Limiter {
   return {
     name: 'redis',
     create: options => new RateLimiterRedis({ ...options, storeClient: client, useRedisPackage, rejectIfRedisNotReady: true }),
+    async prepare() {
+      if (client.status === 'wait') await client.connect?.()
+    },
   }
 }

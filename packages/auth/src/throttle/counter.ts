@@ -49,10 +49,10 @@ export class Counter {
    * @throws CoatcheckError `LIMITER_UNAVAILABLE`
    */
   async take(key: string): Promise<Taken | Refused> {
-    const answer = await answerOf(this.#limiter.consume(key))
-    const waitMs = answer.count.msBeforeNext >= 0 ? answer.count.msBeforeNext : this.#window.seconds * 1000
-    if (!answer.within) return { taken: false, waitMs }
-    return { taken: true, last: answer.count.consumedPoints >= this.#window.tries, endsAt: performance.now() + waitMs }
+    const { within, count } = await answered(() => this.#limiter.consume(key).then(asWithin, asBeyond))
+    const waitMs = count.msBeforeNext >= 0 ? count.msBeforeNext : this.#window.seconds * 1000
+    if (!within) return { taken: false, waitMs }
+    return { taken: true, last: count.consumedPoints >= this.#window.tries, endsAt: performance.now() + waitMs }
   }
 
   /**
@@ -60,12 +60,12 @@ export class Counter {
    * correct logins to the end of a window could save up guesses.
    */
   async giveBack(key: string, { endsAt }: Taken): Promise<void> {
-    if (performance.now() < endsAt - MARGIN_MS) await answerOf(this.#limiter.reward(key))
+    if (performance.now() < endsAt - MARGIN_MS) await answered(() => this.#limiter.reward(key))
   }
 
   /** Forgets the key's tries. */
   async clear(key: string): Promise<void> {
-    await answerOf(this.#limiter.delete(key))
+    await answered(() => this.#limiter.delete(key))
   }
 }
 
@@ -74,42 +74,36 @@ interface Answer {
   readonly count: Count
 }
 
-const NOTHING: Count = { consumedPoints: 0, msBeforeNext: -1 }
-
-/** Parts "beyond the limit" from "the backend failed": by shape, since two copies of the library may be loaded. */
-async function answerOf(call: Promise<unknown>): Promise<Answer> {
-  try {
-    const count = await within(ANSWERS_WITHIN_MS, call)
-    return { within: true, count: isCount(count) ? count : NOTHING }
-  } catch (reason) {
-    if (isCount(reason)) return { within: false, count: reason }
-    throw unavailable(reason)
-  }
+function asWithin(count: Count): Answer {
+  return { within: true, count }
 }
 
-/** The one answer to a backend that fails: nobody's password is checked uncounted. */
-export function unavailable(cause: unknown): CoatcheckError {
-  return new CoatcheckError('LIMITER_UNAVAILABLE', 'The login throttle cannot count, so no password is checked. Try again.', {
-    cause,
-    retryAfter: 1,
-  })
+/** Parts "beyond the limit" from "the backend failed": by shape, since two copies of the library may be loaded. */
+function asBeyond(reason: unknown): Answer {
+  if (isCount(reason)) return { within: false, count: reason }
+  throw reason
 }
 
 function isCount(value: unknown): value is Count {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    !(value instanceof Error) &&
-    'msBeforeNext' in value &&
-    'consumedPoints' in value
-  )
+  if (typeof value !== 'object' || value === null || value instanceof Error) return false
+  return 'msBeforeNext' in value && 'consumedPoints' in value
 }
 
-async function within<Result>(ms: number, call: Promise<Result>): Promise<Result> {
+/**
+ * What the backend answers, within three seconds.
+ *
+ * @throws CoatcheckError `LIMITER_UNAVAILABLE`: nobody's password is checked uncounted
+ */
+export async function answered<Result>(call: () => Promise<Result>): Promise<Result> {
   const { promise: late, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
+  const timer = setTimeout(() => reject(new Error(`no answer within ${ANSWERS_WITHIN_MS} ms`)), ANSWERS_WITHIN_MS)
   try {
-    return await Promise.race([call, late])
+    return await Promise.race([call(), late])
+  } catch (cause) {
+    throw new CoatcheckError('LIMITER_UNAVAILABLE', 'The login throttle cannot count, so no password is checked. Try again.', {
+      cause,
+      retryAfter: 1,
+    })
   } finally {
     clearTimeout(timer)
   }
@@ -125,8 +119,8 @@ function refuseInexact(limiter: RateLimiter): void {
   if (name.endsWith('NonAtomic')) throw bad(`${name} does not count atomically. Use the atomic limiter of the same backend.`)
   const settings = limiter as Partial<Record<(typeof INEXACT)[number], unknown>>
   const inexact = INEXACT.find(key => Boolean(settings[key]))
-  if (inexact !== undefined)
-    throw bad(`The option ${inexact} of ${name} makes its counts inexact or, on failure, lets guesses through. Leave it out.`)
+  if (inexact === undefined) return
+  throw bad(`The option ${inexact} of ${name} makes its counts inexact or, on failure, lets guesses through. Leave it out.`)
 }
 
 function bad(message: string): CoatcheckError {

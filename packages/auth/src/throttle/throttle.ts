@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { addressBucket } from './address.ts'
-import { Counter, type Taken, unavailable, type Window } from './counter.ts'
+import { answered, Counter, type Taken, type Window } from './counter.ts'
 import type { Limiter } from './limiter.ts'
 import type { Limits } from './limits.ts'
 
@@ -150,12 +150,20 @@ export class Throttle {
     for (const change of await Promise.allSettled(changes)) if (change.status === 'rejected') this.#failed(change.reason)
   }
 
-  async #ready(): Promise<void> {
-    this.#prepared ??= this.#limiter.prepare?.()
-    await this.#prepared?.catch((error: unknown) => {
+  /** Again with the next try, as long as it fails. */
+  async #prepare(): Promise<void> {
+    try {
+      await this.#limiter.prepare?.()
+    } catch (error) {
       this.#prepared = undefined
-      throw unavailable(error)
-    })
+      throw error
+    }
+  }
+
+  async #ready(): Promise<void> {
+    this.#prepared ??= this.#prepare()
+    const prepared = this.#prepared
+    await answered(() => prepared)
   }
 }
 
