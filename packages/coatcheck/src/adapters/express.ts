@@ -1,6 +1,7 @@
 import { IncomingMessage } from 'node:http'
 import type { Request, RequestHandler } from 'express'
 import { CoatcheckError } from '../core/errors.ts'
+import type { Answer } from '../core/guard.ts'
 import type { Session } from '../core/session.ts'
 import type { Sessions } from '../core/sessions.ts'
 import type { NodeResponse } from '../http/node-response.ts'
@@ -8,7 +9,7 @@ import { isVisited, type Next, sessionProperty, slotFor, Visit, type Visited } f
 import type { SessionMiddlewareOptions } from './node.ts'
 
 export { createSessions } from '../core/sessions.ts'
-export { type GuardOptions, requireAuth, requireFresh, requireRole } from './node.ts'
+export { type Answer, answerTo, type GuardOptions, requireAuth, requireFresh, requireRole } from './node.ts'
 
 declare global {
   namespace Express {
@@ -20,7 +21,10 @@ declare global {
 }
 
 /** How the middleware may be set. Address and scheme follow Express' own `trust proxy`. */
-export type ExpressSessionOptions = Pick<SessionMiddlewareOptions, 'as'>
+export interface ExpressSessionOptions extends Pick<SessionMiddlewareOptions, 'as'> {
+  /** As in `SessionMiddlewareOptions`, with Express' request. */
+  answer?(error: unknown, request: Request): Answer
+}
 
 /**
  * The session middleware for Express 4 and 5: `req.session` behind it, in mounted sub-apps and error handlers too.
@@ -35,7 +39,7 @@ export type ExpressSessionOptions = Pick<SessionMiddlewareOptions, 'as'>
  * @throws CoatcheckError `NO_SESSION`, to Express' error handlers, if another middleware has the property
  */
 export function session(sessions: Sessions, options: ExpressSessionOptions = {}): RequestHandler {
-  const { as: name = 'session' } = options
+  const { as: name = 'session', answer } = options
   const slot = slotFor(name)
   const property = sessionProperty(name, slot)
   let known: object | null = null
@@ -51,7 +55,7 @@ export function session(sessions: Sessions, options: ExpressSessionOptions = {})
     const visited = req as Request & Visited
     if (isVisited(visited, slot, name, sessions)) return next()
     expose(req)
-    const visit = new ExpressVisit(sessions, req, res, next)
+    const visit = new ExpressVisit(sessions, req, res, next, answer)
     visited[slot] = visit
     // Express 5 looks at a promise's rejection; there is none: what fails is answered.
     visit.start(req.headers.cookie)
@@ -88,8 +92,8 @@ function taken(name: string): CoatcheckError {
 class ExpressVisit extends Visit {
   readonly #request: Request
 
-  constructor(sessions: Sessions, request: Request, response: NodeResponse, next: Next) {
-    super(sessions, response, next)
+  constructor(sessions: Sessions, request: Request, response: NodeResponse, next: Next, answer: ExpressSessionOptions['answer']) {
+    super(sessions, response, next, answer && (error => answer(error, request)))
     this.#request = request
   }
 

@@ -3,13 +3,14 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { isIP } from 'node:net'
 import { type Duration, durationMs } from '../core/clock.ts'
 import { CoatcheckError } from '../core/errors.ts'
-import { answerTo, checkFresh, checkRole, checkSignedIn, loginLocation, wantsPage } from '../core/guard.ts'
+import { type Answer, answerTo, checkFresh, checkRole, checkSignedIn, loginLocation, wantsPage } from '../core/guard.ts'
 import type { Session } from '../core/session.ts'
 import type { Sessions } from '../core/sessions.ts'
 import { sendAnswer } from '../http/answer.ts'
 import type { NodeResponse } from '../http/node-response.ts'
 import { isVisited, type Next, sessionProperty, slotFor, Visit, type Visited } from '../http/visit.ts'
 
+export { type Answer, answerTo } from '../core/guard.ts'
 export { createSessions } from '../core/sessions.ts'
 export type { Next } from '../http/visit.ts'
 
@@ -35,6 +36,11 @@ export interface SessionMiddlewareOptions {
    * Too high a number believes what clients write.
    */
   readonly trustProxy?: number
+  /**
+   * What is sent where the session ends a request: the store cannot be asked, or a save fails. Default: `answerTo`, which
+   * says it in JSON. For a page instead; it must not wait, and must not touch the session.
+   */
+  answer?(error: unknown, request: NodeRequest): Answer
 }
 
 /** How a guard may be set. */
@@ -44,6 +50,8 @@ export interface GuardOptions {
    * it, and for everything but page loads, the answer is JSON.
    */
   readonly loginPath?: string
+  /** What is sent where the guard refuses and does not redirect. Default: `answerTo`, which says it in JSON. */
+  answer?(error: unknown, request: NodeRequest): Answer
   /** The property that holds the session, where it is not 'session'. */
   readonly as?: string
 }
@@ -57,14 +65,14 @@ export interface GuardOptions {
  * @throws CoatcheckError `NO_SESSION`, with a request, if another middleware has the property
  */
 export function session(sessions: Sessions, options: SessionMiddlewareOptions = {}): Middleware {
-  const { as: name = 'session', trustProxy = 0 } = options
+  const { as: name = 'session', trustProxy = 0, answer } = options
   if (!Number.isInteger(trustProxy) || trustProxy < 0) throw badTrust(trustProxy)
   const slot = slotFor(name)
   const property = sessionProperty(name, slot)
   return function session(request, response, next) {
     const visited = request as NodeRequest & Visited
     if (isVisited(visited, slot, name, sessions)) return next()
-    const visit = new NodeVisit(sessions, request, response, next, trustProxy)
+    const visit = new NodeVisit(sessions, request, response, next, trustProxy, answer)
     visited[slot] = visit
     Object.defineProperty(request, name, property)
     return visit.start(request.headers.cookie)
@@ -79,8 +87,15 @@ class NodeVisit extends Visit {
   readonly #request: NodeRequest
   readonly #hops: number
 
-  constructor(sessions: Sessions, request: NodeRequest, response: NodeResponse, next: Next, hops: number) {
-    super(sessions, response, next)
+  constructor(
+    sessions: Sessions,
+    request: NodeRequest,
+    response: NodeResponse,
+    next: Next,
+    hops: number,
+    answer: SessionMiddlewareOptions['answer'],
+  ) {
+    super(sessions, response, next, answer && (error => answer(error, request)))
     this.#request = request
     this.#hops = hops
   }
@@ -130,7 +145,7 @@ export type SessionHandler<Request extends NodeRequest, Response extends NodeSer
 export function withSession<Request extends NodeRequest = IncomingMessage, Response extends NodeServerResponse = ServerResponse>(
   sessions: Sessions,
   handler: SessionHandler<Request, Response>,
-  options: Pick<SessionMiddlewareOptions, 'trustProxy'> = {},
+  options: Pick<SessionMiddlewareOptions, 'trustProxy' | 'answer'> = {},
 ): (request: Request, response: Response) => unknown {
   const enter = session(sessions, options)
   return (request, response) =>
@@ -179,11 +194,12 @@ export function requireFresh(maxAge: Duration, options: GuardOptions = {}): Midd
 }
 
 function guard(check: (session: Session) => CoatcheckError | undefined, options: GuardOptions): Middleware {
-  const { as: name = 'session', loginPath } = options
+  const { as: name = 'session', loginPath, answer = answerTo } = options
   return (request, response, next) => {
     const refused = check(sessionOf(request, name))
     if (refused === undefined) return next()
-    if (loginPath === undefined || !asksForPage(request) || refused.code === 'FORBIDDEN') sendAnswer(response, answerTo(refused))
+    if (loginPath === undefined || !asksForPage(request) || refused.code === 'FORBIDDEN')
+      sendAnswer(response, answer(refused, request))
     else redirect(response, loginLocation(loginPath, urlOf(request)))
   }
 }

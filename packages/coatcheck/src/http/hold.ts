@@ -1,6 +1,6 @@
 import { isPromise } from '../core/engine.ts'
 import type { Exchange, Outgoing } from '../core/exchange.ts'
-import { answerTo } from '../core/guard.ts'
+import { type Answer, answerTo } from '../core/guard.ts'
 import type { MaybePromise } from '../core/store.ts'
 import { clearHead, sendAnswer } from './answer.ts'
 import { disguise, type NotedMethod, pretend } from './disguise.ts'
@@ -11,6 +11,9 @@ import { connectionOf, keepOpen, letClose } from './socket-gate.ts'
 
 /** What is held for: the half of an exchange that deals with the response. */
 export type Commit = Pick<Exchange, 'commit' | 'finish'>
+
+/** Says what is sent instead of the handler's response. */
+export type AnswerTo = (error: unknown) => Answer
 
 /**
  * - waiting: nothing has left, and nothing was asked to
@@ -54,6 +57,7 @@ interface HeldResponse extends NodeResponse {
 class Hold {
   readonly response: HeldResponse
   readonly fail: (error: unknown) => void
+  readonly answer: AnswerTo
   readonly writeHead: NodeResponse['writeHead']
   readonly flushHeaders: NodeResponse['flushHeaders']
   readonly write: NodeResponse['write']
@@ -67,10 +71,11 @@ class Hold {
   waiting: Waiting | undefined = undefined
   noted: ReturnType<typeof disguise> | undefined = undefined
 
-  constructor(response: HeldResponse, exchange: Commit, fail: (error: unknown) => void) {
+  constructor(response: HeldResponse, exchange: Commit, fail: (error: unknown) => void, answer: AnswerTo) {
     this.response = response
     this.exchange = exchange
     this.fail = fail
+    this.answer = answer
     this.writeHead = response.writeHead
     this.flushHeaders = response.flushHeaders
     this.write = response.write
@@ -89,15 +94,21 @@ class Hold {
  *   which never does pays nothing
  * @param exchange what to commit at the first byte, and to finish at the last
  * @param fail told what `finish` threw, after the response ended as it stood
+ * @param answer what is sent where the save failed
  */
-export function hold(response: NodeResponse, exchange: Commit, fail: (error: unknown) => void): void {
+export function hold(
+  response: NodeResponse,
+  exchange: Commit,
+  fail: (error: unknown) => void,
+  answer: AnswerTo = answerTo,
+): void {
   const res = response as HeldResponse
   if (res[HOLD] !== undefined) join(res[HOLD], exchange)
-  else install(res, exchange, fail)
+  else install(res, exchange, fail, answer)
 }
 
-function install(res: HeldResponse, exchange: Commit, fail: (error: unknown) => void): void {
-  const state = new Hold(res, exchange, fail)
+function install(res: HeldResponse, exchange: Commit, fail: (error: unknown) => void, answer: AnswerTo): void {
+  const state = new Hold(res, exchange, fail, answer)
   res[HOLD] = state
   res.writeHead = heldWriteHead
   res.flushHeaders = heldFlushHeaders
@@ -338,7 +349,7 @@ function replaceAnswer(state: Hold, error: unknown): void {
   const waiting = open(state)
   state.finished = true
   clearHead(state.response)
-  sendAnswer(state.response, answerTo(error), state.end)
+  sendAnswer(state.response, state.answer(error), state.end)
   state.phase = 'replaced'
   if (waiting === undefined) return
   for (const { args } of waiting.calls) swallow(args)

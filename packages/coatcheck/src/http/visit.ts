@@ -5,7 +5,7 @@ import { answerTo } from '../core/guard.ts'
 import type { Session } from '../core/session.ts'
 import type { Sessions } from '../core/sessions.ts'
 import { sendAnswer } from './answer.ts'
-import { hold } from './hold.ts'
+import { type AnswerTo, hold } from './hold.ts'
 import type { NodeResponse } from './node-response.ts'
 
 /** Goes on with the request; with an error, to whoever answers to errors. */
@@ -19,13 +19,15 @@ export abstract class Visit implements RequestFacts {
   readonly sessions: Sessions
   readonly #response: NodeResponse
   readonly #next: Next
+  readonly #answer: AnswerTo
   #exchange: Exchange | undefined
   #held = false
 
-  constructor(sessions: Sessions, response: NodeResponse, next: Next) {
+  constructor(sessions: Sessions, response: NodeResponse, next: Next, answer: AnswerTo = answerTo) {
     this.sessions = sessions
     this.#response = response
     this.#next = next
+    this.#answer = answer
   }
 
   abstract secure(): boolean
@@ -39,7 +41,7 @@ export abstract class Visit implements RequestFacts {
     const session = exchange.session
     if (!this.#held) {
       this.#held = true
-      hold(this.#response, exchange, this.#next)
+      hold(this.#response, exchange, this.#next, this.#answer)
     }
     return session
   }
@@ -75,7 +77,7 @@ export abstract class Visit implements RequestFacts {
   }
 
   #refuse(error: unknown): void {
-    sendAnswer(this.#response, answerTo(error))
+    sendAnswer(this.#response, this.#answer(error))
   }
 }
 
