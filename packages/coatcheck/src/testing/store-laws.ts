@@ -54,7 +54,7 @@ export interface StoreLaw {
  * for (const law of storeLaws({ open: () => openMyStore() })) test(law.name, law.run)
  * ```
  *
- * Each law opens its own space and closes it. The longest waits two seconds for a short life to run out; with a local
+ * Each law opens its own space and closes it. Three wait some two seconds for a short life to run out; with a local
  * server all of them take some ten seconds.
  */
 export function storeLaws(harness: StoreHarness): readonly Law[] {

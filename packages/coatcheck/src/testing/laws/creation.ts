@@ -34,13 +34,16 @@ export const ODD_USER_IDS: readonly string[] = [
   '🧥'.repeat(63),
 ]
 
-/** A bag as JSON text of exactly `bytes` bytes of UTF-8 (the default limit of core is 256 KiB). */
+/**
+ * A bag as JSON text of exactly `bytes` bytes of UTF-8 (the default limit of core is 256 KiB), written as no serializer
+ * writes it: a store that parses what it should keep as text is found out.
+ */
 export function dataOf(bytes: number): string {
   const odd = JSON.stringify({
     odd: '\0\u0001\b\t\n\r"\\/\u007F\u0085\u00A0\u2028\u2029\uD800\uDFFF\uFEFF\uFFFD\uFFFF🧥👨‍👩‍👧é',
     "quote's": '\\u0000',
   })
-  const frame = `{"__proto__":{"a":1},"a":${odd},"b":""}`
+  const frame = `{"__proto__":{"a":1}, "z":1.0e2,"10":0,"9":-0,"z":"\\u0041\\/","a":${odd},"b":""}`
   const fill = bytes - Buffer.byteLength(frame)
   return `${frame.slice(0, -2)}${'🧥'.repeat(Math.floor(fill / 4))}${'x'.repeat(fill % 4)}"}`
 }

@@ -141,8 +141,9 @@ export const listingLaws: readonly StoreLaw[] = [
         leaving.push(await storedRecord(store))
       }
       const found = await scanned(store, 5, async page => {
-        const [gone, moved] = [leaving[page], steady[page]]
-        if (gone) await other.delete(gone.id)
+        // Two at a time, so that a store which counts places instead of keeping one skips a steady neighbour too.
+        for (const { id } of leaving.slice(2 * page, 2 * page + 2)) await other.delete(id)
+        const moved = steady[page]
         if (moved) await other.touch(moved.id, moved.lastSeenAt + 1, Date.now() + HOUR_MS)
         if (page < 30) await storedRecord(other, { userId: 'bob' })
       })
@@ -163,7 +164,7 @@ export const listingLaws: readonly StoreLaw[] = [
     async prove({ store, second }, { noPrune }) {
       if (noPrune !== undefined) return assert.equal(store.prune, undefined, 'a store that has a prune must be held to it')
       assert.ok(store.prune, 'no prune, and no reason (noPrune) given')
-      const soon = Date.now() + 300
+      const soon = Date.now() + 1500
       const old: SessionRecord[] = []
       for (let i = 0; i < 25; i++) old.push(await storedRecord(store, { userId: i % 2 ? 'alice' : null }, soon))
       const [kept, touched] = [await storedRecord(store, { userId: 'alice' }), await storedRecord(store, {}, soon)]
