@@ -6,10 +6,12 @@
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
 const consumers = join(root, 'test/consumer')
+/** Packages of the compilers that a user may have: this repository's, and the last one in JavaScript. */
+const COMPILERS = ['typescript', 'typescript-5']
 
 interface Manifest {
   readonly name: string
@@ -73,10 +75,13 @@ function checkConsumer(consumer: string, packages: readonly Packed[]): void {
     JSON.stringify({ ...manifest, dependencies: { ...manifest.dependencies, ...packed } }),
   )
   run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], folder)
-  for (const config of readdirSync(folder).filter(name => /^tsconfig\..*\.json$/.test(name))) {
-    run(join(folder, 'node_modules/.bin/tsc'), ['--noEmit', '-p', config], folder)
-    report(`consumer ${consumer}, ${config}: types hold`)
-  }
+  const configs = readdirSync(folder).filter(name => /^tsconfig\..*\.json$/.test(name))
+  for (const compiler of COMPILERS) for (const config of configs) typeCheck(folder, compiler, config)
+}
+
+function typeCheck(folder: string, compiler: string, config: string): void {
+  run('node', [join('node_modules', compiler, 'bin/tsc'), '--noEmit', '-p', config], folder)
+  report(`consumer ${basename(folder)}, ${compiler}, ${config}: types hold`)
 }
 
 /** Runs a program; what it printed is shown where it fails. */
