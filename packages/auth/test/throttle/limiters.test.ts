@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Counter, type Taken } from '../../src/throttle/counter.ts'
-import { type Address, backends, type Opened, open } from '../support/backends.ts'
+import { backends } from '../support/backends.ts'
+import { type Address, type Opened, open } from '../support/connect.ts'
 
 // What cannot be had here is named in the run's summary.
 const had = backends.filter(({ missing }) => missing === undefined)

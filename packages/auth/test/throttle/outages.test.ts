@@ -15,7 +15,7 @@ import { Counter } from '../../src/throttle/counter.ts'
 import type { Limiter } from '../../src/throttle/limiter.ts'
 import { DEFAULT_LIMITS } from '../../src/throttle/limits.ts'
 import { Throttle, type Windows } from '../../src/throttle/throttle.ts'
-import { type Address, type Opened, open } from '../support/backends.ts'
+import { type Address, type Opened, open } from '../support/connect.ts'
 
 const windows = Object.fromEntries(
   Object.keys(DEFAULT_LIMITS).map(name => [name, [{ tries: 10, seconds: 3600 }]]),

@@ -1,0 +1,288 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { Browser, openWorld, type World } from '../support/world.ts'
+
+const PASSWORD = 'k7#pQz!w and more'
+const worlds: World[] = []
+afterEach(async () => {
+  for (const world of worlds.splice(0)) await world.close()
+})
+
+function world(options: Parameters<typeof openWorld>[0] = {}): World {
+  const opened = openWorld(options)
+  worlds.push(opened)
+  return opened
+}
+
+interface Guess {
+  readonly identifier: string
+  readonly ip: string | undefined
+  readonly browser?: Browser
+}
+
+/** Sends all of them at once, and prints what came of them. */
+async function attack(here: World, name: string, guesses: readonly Guess[]) {
+  const counts = await send(here, guesses)
+  console.log(`${name}: ${guesses.length} guesses, ${counts.hashes} hashes, ${counts.throttled} throttled`)
+  return counts
+}
+
+async function send({ auth, sessions }: World, guesses: readonly Guess[]) {
+  const before = auth.hashing.computed
+  const results = await Promise.all(
+    guesses.map(({ identifier, ip, browser = new Browser(sessions) }) => {
+      browser.ip = ip
+      return browser.request(session => auth.login(session, { identifier, password: 'wrong password' }))
+    }),
+  )
+  return {
+    hashes: auth.hashing.computed - before,
+    invalid: results.filter(result => !result.ok && result.reason === 'invalid').length,
+    throttled: results.filter(result => !result.ok && result.reason === 'throttled').length,
+  }
+}
+
+const times = <Item>(count: number, make: (i: number) => Item) => Array.from({ length: count }, (_, i) => make(i))
+const login = (browser: Browser, { auth }: World, identifier: string) =>
+  browser.request(session => auth.login(session, { identifier, password: PASSWORD }))
+const address = (i: number) => `10.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`
+
+describe('ASVS 6.3.1: guesses are counted before they are looked at', () => {
+  test('1000 parallel guesses from one address on one account: ten hashes', async () => {
+    const here = world()
+    const { email } = await here.person(PASSWORD)
+    const counts = await attack(
+      here,
+      'one address, one account',
+      times(1000, () => ({ identifier: email, ip: '192.0.2.66' })),
+    )
+    expect(counts).toEqual({ hashes: 10, invalid: 10, throttled: 990 })
+  })
+
+  test('1000 guesses from one address on 1000 accounts: a hundred', async () => {
+    const here = world()
+    const guesses = times(1000, i => ({ identifier: `user${i}@example.org`, ip: '192.0.2.66' }))
+    expect(await attack(here, 'one address, 1000 accounts', guesses)).toMatchObject({ hashes: 100 })
+  })
+
+  test('1000 addresses on one account: ten in the first minute', async () => {
+    const here = world()
+    const { email } = await here.person(PASSWORD)
+    const guesses = times(1000, i => ({ identifier: email, ip: address(i) }))
+    expect(await attack(here, '1000 addresses, one account', guesses)).toMatchObject({ hashes: 10 })
+  })
+
+  test('1000 addresses of one /64 are one address', async () => {
+    const here = world()
+    const guesses = times(1000, i => ({ identifier: `user${i}@example.org`, ip: `2001:db8:1:2::${i.toString(16)}` }))
+    expect(await attack(here, '1000 addresses of one /64', guesses)).toMatchObject({ hashes: 100 })
+  })
+
+  test('no address at all: an account is guarded still, and nobody fills a bucket for the others', async () => {
+    const here = world()
+    const { email } = await here.person(PASSWORD)
+    const other = await here.person(PASSWORD)
+    const counts = await attack(
+      here,
+      'no address',
+      times(1000, () => ({ identifier: email, ip: undefined })),
+    )
+    expect(counts).toMatchObject({ hashes: 10 })
+    expect(await login(new Browser(here.sessions, undefined), here, other.email)).toMatchObject({ ok: true })
+  })
+
+  test('an account that is not there is throttled alike, under every spelling of its name', async () => {
+    const here = world()
+    const spellings = [
+      'nobody@example.org',
+      'NOBODY@example.org',
+      ' nobody@example.org ',
+      'nöbody@example.org',
+      'ｎobody@example.org',
+    ]
+    const guesses = times(1000, i => ({ identifier: spellings[i % spellings.length] as string, ip: address(i) }))
+    expect(await attack(here, '5 spellings of nobody', guesses)).toMatchObject({ hashes: 10 })
+  })
+
+  test('every spelling that your database takes for one account is that account', async () => {
+    const here = world()
+    const { email } = await here.person(PASSWORD, 'ann@example.org')
+    const spellings = [email, email.toUpperCase(), 'Ann@Example.org', 'aNN@example.ORG']
+    const guesses = times(1000, i => ({ identifier: spellings[i % spellings.length] as string, ip: address(i) }))
+    expect(await attack(here, '4 spellings of one account', guesses)).toMatchObject({ hashes: 10 })
+  })
+})
+
+describe('ASVS 6.1.1: an account is slowed for strangers, and never locked for its owner', () => {
+  test.each([
+    ['1000 guesses from one address', () => '192.0.2.66'],
+    ['1000 addresses', address],
+    ["1000 guesses from the owner's own address", () => '192.0.2.1'],
+  ])('%s: meanwhile the owner signs in from a known browser, again and again', async (name, ip) => {
+    const here = world()
+    const { email } = await here.person(PASSWORD)
+    const owner = new Browser(here.sessions, '192.0.2.1')
+    expect(await login(owner, here, email)).toMatchObject({ ok: true })
+    for (let round = 0; round < 5; round++) {
+      const [counts, result] = await Promise.all([
+        attack(
+          here,
+          `${name}, round ${round}`,
+          times(200, i => ({ identifier: email, ip: ip(round * 200 + i) })),
+        ),
+        login(owner, here, email),
+      ])
+      expect(result).toMatchObject({ ok: true })
+      expect(counts.hashes - 1).toBeLessThanOrEqual(10)
+    }
+    expect(await login(new Browser(here.sessions, '198.51.100.9'), here, email)).toMatchObject({ reason: 'throttled' })
+  })
+
+  test('a known browser has ten tries of its own, which a correct password gives back', async () => {
+    const here = world()
+    const { email } = await here.person(PASSWORD)
+    const owner = new Browser(here.sessions)
+    await login(owner, here, email)
+    const wrong = (browser: Browser) =>
+      browser.request(session => here.auth.login(session, { identifier: email, password: 'wrong password' }))
+    for (let i = 0; i < 9; i++) expect(await wrong(owner)).toMatchObject({ reason: 'invalid' })
+    expect(await login(owner, here, email)).toMatchObject({ ok: true })
+    // A thief's copy of the cookie counts with it.
+    const thief = owner.copy()
+    thief.ip = '203.0.113.5'
+    for (let i = 0; i < 10; i++) expect(await wrong(thief)).toMatchObject({ reason: 'invalid' })
+    expect(await wrong(thief)).toEqual({ ok: false, reason: 'throttled', retryAfter: expect.any(Number) })
+    expect(await login(new Browser(here.sessions, '198.51.100.9'), here, email)).toMatchObject({ ok: true })
+  })
+
+  test("a browser known for one account has nothing of its own for another's", async () => {
+    const here = world()
+    const [mallory, ann] = [await here.person(PASSWORD), await here.person(PASSWORD)]
+    const browsers = times(20, i => new Browser(here.sessions, address(i)))
+    for (const browser of browsers) await login(browser, here, mallory.email)
+    const guesses = times(1000, i => ({ identifier: ann.email, ip: address(i % 20), browser: browsers[i % 20] as Browser }))
+    expect(await attack(here, "20 browsers known for mallory, on ann's account", guesses)).toMatchObject({ hashes: 10 })
+  })
+
+  test('a reset by mail makes the browser known: the way in for an owner under attack at a new one', async () => {
+    const here = world()
+    const { email } = await here.person(PASSWORD)
+    await attack(
+      here,
+      'before the reset',
+      times(200, i => ({ identifier: email, ip: address(i) })),
+    )
+    const owner = new Browser(here.sessions, '198.51.100.9')
+    expect(await login(owner, here, email)).toMatchObject({ reason: 'throttled' })
+    await owner.request(session => here.auth.requestReset(session, { identifier: email }))
+    await expect.poll(() => here.users.mails.length).toBe(1)
+    const { token } = here.users.mails[0] as { token: string }
+    expect(await owner.request(session => here.auth.resetPassword(session, { token, password: PASSWORD }))).toMatchObject({
+      ok: true,
+    })
+    expect(await login(owner, here, email)).toMatchObject({ ok: true })
+  })
+})
+
+describe('what a correct password forgets, and what not', () => {
+  test("an attacker's own logins do not clear the count of his address", async () => {
+    const here = world({ limits: { perIp: [{ tries: 20, per: '1d' }] } })
+    const mallory = await here.person(PASSWORD)
+    let hashes = 0
+    for (let i = 0; i < 40; i++) {
+      await login(new Browser(here.sessions, '192.0.2.66'), here, mallory.email)
+      hashes += (await send(here, [{ identifier: `user${i}@example.org`, ip: '192.0.2.66' }])).hashes
+    }
+    expect(hashes).toBe(20)
+  })
+
+  test("the owner's logins do not clear what strangers have tried on the account", async () => {
+    const here = world()
+    const { email } = await here.person(PASSWORD)
+    let hashes = 0
+    for (let i = 0; i < 5; i++) {
+      await login(new Browser(here.sessions, '192.0.2.1'), here, email)
+      const guesses = times(5, k => ({ identifier: email, ip: address(i * 5 + k) }))
+      hashes += (await send(here, guesses)).hashes
+      if (hashes >= 10) break
+    }
+    expect(hashes).toBe(10)
+  })
+
+  test('they clear what the owner mistyped there', async () => {
+    const here = world({ limits: { perAccount: [{ tries: 1000, per: '1d' }] } })
+    const { email } = await here.person(PASSWORD)
+    for (let round = 0; round < 3; round++) {
+      expect(
+        await attack(
+          here,
+          'mistyped',
+          times(9, () => ({ identifier: email, ip: '192.0.2.1' })),
+        ),
+      ).toMatchObject({ hashes: 9 })
+      expect(await login(new Browser(here.sessions, '192.0.2.1'), here, email)).toMatchObject({ ok: true })
+    }
+  })
+
+  test('a flood that is refused for its address never fills the count of an account', async () => {
+    const here = world({ limits: { perAccount: [{ tries: 50, per: '1h' }] } })
+    const { email } = await here.person(PASSWORD)
+    expect(
+      await attack(
+        here,
+        'from one address',
+        times(1000, () => ({ identifier: email, ip: '192.0.2.66' })),
+      ),
+    ).toMatchObject({ hashes: 10 })
+    expect(
+      await attack(
+        here,
+        'from others',
+        times(40, i => ({ identifier: email, ip: address(i) })),
+      ),
+    ).toMatchObject({ hashes: 40 })
+  })
+
+  test('a burst fills the shortest window only: the wait is a minute, not a day', async () => {
+    const here = world()
+    const { email } = await here.person(PASSWORD)
+    await attack(
+      here,
+      'a burst',
+      times(1000, i => ({ identifier: email, ip: address(i) })),
+    )
+    const result = await login(new Browser(here.sessions, '198.51.100.9'), here, email)
+    expect(result).toMatchObject({ reason: 'throttled' })
+    expect(result.ok || result.reason !== 'throttled' ? Number.NaN : result.retryAfter).toBeLessThanOrEqual(60)
+  })
+
+  test('correct logins are not counted: three hundred from one address, at a limit of a hundred', async () => {
+    const here = world({ limits: { perIp: [{ tries: 100, per: '1d' }] } })
+    for (let i = 0; i < 300; i++) {
+      const { email } = await here.person(PASSWORD)
+      expect(await login(new Browser(here.sessions, '192.0.2.1'), here, email)).toMatchObject({ ok: true })
+    }
+  })
+})
+
+test('ASVS 6.3.5: many failures on one account are told, once in a window', async () => {
+  const here = world()
+  const { id, email } = await here.person(PASSWORD)
+  await attack(
+    here,
+    'many failures',
+    times(300, i => ({ identifier: email, ip: address(i) })),
+  )
+  const told = here.events.filter(({ name }) => name === 'login.many-failures')
+  expect(told).toEqual([{ name: 'login.many-failures', event: expect.objectContaining({ userId: id }) }])
+})
+
+test('no event and no result holds what was typed', async () => {
+  const here = world()
+  const { email } = await here.person(PASSWORD)
+  await attack(
+    here,
+    'typed',
+    times(30, i => ({ identifier: i % 2 === 0 ? email : 'secret-typed-here', ip: address(i) })),
+  )
+  expect(JSON.stringify(here.events)).not.toMatch(/wrong password|secret-typed-here|@example/)
+})
