@@ -34,10 +34,15 @@ export function resolveImport(importer: string, specifier: string): string {
   return relative('.', join(dirname(importer), specifier))
 }
 
-/** Names that an entry point exports: values as they are, types with `type ` before them; sorted. */
+/** Names that an entry point exports, sorted: values first, then types with `type ` before them. */
 export function exportsOf(file: string): readonly string[] {
   const code = withoutComments(readFileSync(file, 'utf8'))
-  return [...declared(code), ...listed(code), ...starred(code, file)].sort()
+  const names = [...declared(code), ...listed(code), ...starred(code, file)].sort()
+  return [...names.filter(name => !isType(name)), ...names.filter(isType)]
+}
+
+function isType(name: string): boolean {
+  return name.startsWith('type ')
 }
 
 function declared(code: string): string[] {
@@ -59,7 +64,7 @@ function listed(code: string): string[] {
 
 function starred(code: string, file: string): string[] {
   return [...code.matchAll(/^export (type )?\* from '(\.[^']+)'/gm)].flatMap(([, type, from = '']) =>
-    exportsOf(join(dirname(file), from)).map(name => (type && !name.startsWith('type ') ? type + name : name)),
+    exportsOf(join(dirname(file), from)).map(name => (type && !isType(name) ? type + name : name)),
   )
 }
 
