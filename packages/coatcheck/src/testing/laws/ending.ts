@@ -4,9 +4,10 @@ import type { SessionStore } from '../../core/store.ts'
 import { later, nextVersion, preparedRecord, sampleHash, storedRecord } from '../records.ts'
 import type { StoreLaw } from '../store-laws.ts'
 
-/** `count` sessions of one person. */
+/** `count` sessions of one person, the newest first. */
 export async function sessionsOf(store: SessionStore, userId: string, count: number): Promise<SessionRecord[]> {
-  return Promise.all(Array.from({ length: count }, (_, i) => storedRecord(store, { userId, createdAt: Date.now() - i })))
+  const now = Date.now()
+  return Promise.all(Array.from({ length: count }, (_, i) => storedRecord(store, { userId, createdAt: now - i })))
 }
 
 /** Proves that none of these is readable through any of the stores. */
