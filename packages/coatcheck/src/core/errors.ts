@@ -33,6 +33,8 @@ const statusOf = {
   REAUTH_REQUIRED: 403,
   /** An unsafe request came from another origin. */
   CROSS_ORIGIN: 403,
+  /** The CSRF token that the request needed is missing, wrong, or another session's. */
+  BAD_CSRF_TOKEN: 403,
   /** Other processes kept changing this session; nothing of this request was saved. */
   SESSION_CONFLICT: 503,
   /** The store did not answer, or answered with a failure. */

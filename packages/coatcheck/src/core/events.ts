@@ -6,7 +6,7 @@ export type EndReason = 'logout' | 'replaced' | 'revoked' | 'evicted' | 'signed-
 /**
  * Every event and what it carries. Ids are public; no event ever holds a token or a secret (law 5).
  *
- * Who listens for an audit trail wants the first five (ASVS 5.0 16.3.1); who runs the service wants the rest.
+ * Who listens for an audit trail wants the first six (ASVS 5.0 16.3.1, 16.3.3); who runs the service wants the rest.
  */
 export interface SessionEvents {
   /** Somebody signed in; `again` if the same person did so in a living session (step-up). */
@@ -19,6 +19,8 @@ export interface SessionEvents {
   'user.revoked': { userId: string; ids: readonly string[]; kept: string | null }
   /** `revokeEveryone`: every session ended. */
   'everyone.revoked': { kept: string | null }
+  /** `csrf()` refused a request. `origin` is what its `Origin` header said, cut to 255 characters. */
+  'request.refused': { error: CoatcheckError; origin: string | null; id: string | null; userId: string | null; ip: string | null }
   /** A session began; with a `userId` a `login` event goes with it. */
   'session.created': { id: string; userId: string | null }
   /** A session got a new secret; its old token is dead. */

@@ -17,6 +17,7 @@ const publicWords: Readonly<Partial<Record<ErrorCode, string>>> = {
   LOGIN_OVERTAKEN: 'Please sign in again',
   LOGIN_EXPIRED: 'Please sign in again',
   CROSS_ORIGIN: 'Cross-origin request refused',
+  BAD_CSRF_TOKEN: 'Invalid CSRF token',
   SESSION_CONFLICT: 'Session busy',
 }
 

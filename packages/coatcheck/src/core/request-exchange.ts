@@ -2,10 +2,11 @@ import { mergeData, onlyChanges, type Plan, planCommit, type Standing, supersede
 import { cookieValue, expireCookie, setCookie } from './cookie.ts'
 import type { Engine } from './engine.ts'
 import { CoatcheckError, isCoatcheckError } from './errors.ts'
-import type { EndReason, SessionEvents } from './events.ts'
+import type { Emitter, EndReason, SessionEvents } from './events.ts'
 import type { Exchange, Outgoing, RequestFacts } from './exchange.ts'
 import { canonicalJson, normalizeUserId } from './identity.ts'
 import { marksOf } from './login-attempt.ts'
+import type { Settings } from './options.ts'
 import type { SessionRecord } from './record.ts'
 import {
   createSession,
@@ -69,6 +70,7 @@ export class RequestExchange implements Exchange, SessionOwner {
   #base: string
   /** Set-Cookie values by cookie name: the last word on each name counts. */
   #cookies: Map<string, string> | undefined
+  #onToken: ((owner: SessionOwner) => void) | undefined
   #started = false
   #pending = 0
   #last: Promise<unknown> | undefined
@@ -142,9 +144,25 @@ export class RequestExchange implements Exchange, SessionOwner {
     return this.#standing === 'superseded'
   }
 
-  /** The hash that this request's CSRF tokens are bound to; undefined without a living session. Never shown to anyone. */
+  /** Never shown to anyone. */
   get tokenHash(): string | undefined {
-    return this.#record?.tokenHash
+    return this.#token?.tokenHash
+  }
+
+  get settings(): Settings {
+    return this.#engine.settings
+  }
+
+  get events(): Emitter<SessionEvents> {
+    return this.#engine.events
+  }
+
+  addCookie(name: string, value: string): void {
+    this.#setCookie(name, value)
+  }
+
+  onToken(changed: (owner: SessionOwner) => void): void {
+    this.#onToken = changed
   }
 
   get engine(): Engine {
@@ -434,6 +452,7 @@ export class RequestExchange implements Exchange, SessionOwner {
       this.#ended(token.id, this.userId, reason)
     }
     this.#adopt(undefined)
+    if (token !== undefined) this.#onToken?.(this)
   }
 
   async #reload(): Promise<void> {
@@ -546,6 +565,7 @@ export class RequestExchange implements Exchange, SessionOwner {
     if (signedIn && this.#visitSeen)
       this.#setCookie(settings.visitCookie, expireCookie(settings.visitCookie, settings.attributes))
     this.#asVisitor = !signedIn
+    this.#onToken?.(this)
   }
 
   #expire(): void {
@@ -583,4 +603,14 @@ export class RequestExchange implements Exchange, SessionOwner {
 function cut(text: string | undefined, length: number): string | null {
   if (text === undefined || text === '') return null
   return text.replaceAll('\0', '').slice(0, length).toWellFormed()
+}
+
+/**
+ * What stands behind an exchange, without touching its session.
+ *
+ * @throws CoatcheckError `NO_SESSION` if it is none of ours
+ */
+export function ownerBehind(exchange: Exchange): SessionOwner {
+  if (exchange instanceof RequestExchange) return exchange
+  throw new CoatcheckError('NO_SESSION', 'This is no exchange of Coatcheck: take what sessions.open() gives.')
 }

@@ -1,5 +1,7 @@
 import { CoatcheckError } from './errors.ts'
+import type { Emitter, SessionEvents } from './events.ts'
 import type { LoginAttempt } from './login-attempt.ts'
+import type { Settings } from './options.ts'
 import type { Bag, UserId } from './session-data.ts'
 import type { SessionRequest } from './session-request.ts'
 
@@ -57,8 +59,20 @@ export interface SessionOwner {
   readonly signedInAs: string | null
   /** True if a parallel request has replaced the token that this one came with. */
   readonly isSuperseded: boolean
-  /** What CSRF tokens are bound to, so that rotation rotates them; undefined without a stored session. */
+  /** Who the stored session says is signed in, without a look at the data; null for nobody. */
+  readonly userId: string | null
+  /**
+   * What CSRF tokens are bound to, so that rotation rotates them; undefined without a stored session. A superseded
+   * token's own: it is still this browser's, and whoever needs more than that asks `isSuperseded`.
+   */
   readonly tokenHash: string | undefined
+  /** What keys and cookies are made from. */
+  readonly settings: Pick<Settings, 'secrets' | 'cookiePrefix' | 'attributes'>
+  readonly events: Emitter<SessionEvents>
+  /** Adds a Set-Cookie value to the response, in the place of an earlier one of this name; too late, it is not sent. */
+  addCookie(name: string, value: string): void
+  /** Calls back whenever this request's token has been born, rotated or ended, in time for a cookie that goes with it. */
+  onToken(changed: (owner: SessionOwner) => void): void
   /** The request that the session came with. */
   readonly request: SessionRequest
   /** Milliseconds since the epoch, on the engine's clock. */
