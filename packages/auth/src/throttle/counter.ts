@@ -8,16 +8,20 @@ export interface Window {
 }
 
 /** A try that was counted. */
-export interface Taken {
-  readonly taken: true
-  /** True for the last try that this window allows. */
-  readonly last: boolean
+export interface Counted {
   /** When the window ends, on `performance.now()`'s clock. */
   readonly endsAt: number
 }
 
-/** A try that is beyond the limit. */
-export interface Refused {
+/** One within the limit. */
+export interface Taken extends Counted {
+  readonly taken: true
+  /** True for the last try that this window allows. */
+  readonly last: boolean
+}
+
+/** One beyond the limit: counted all the same, as the backend's one atomic step does. */
+export interface Refused extends Counted {
   readonly taken: false
   /** When the window ends, in milliseconds from now. */
   readonly waitMs: number
@@ -51,15 +55,15 @@ export class Counter {
   async take(key: string): Promise<Taken | Refused> {
     const { within, count } = await answered(() => this.#limiter.consume(key).then(asWithin, asBeyond))
     const waitMs = count.msBeforeNext >= 0 ? count.msBeforeNext : this.#window.seconds * 1000
-    if (!within) return { taken: false, waitMs }
-    return { taken: true, last: count.consumedPoints >= this.#window.tries, endsAt: performance.now() + waitMs }
+    const endsAt = performance.now() + waitMs
+    return within ? { taken: true, endsAt, last: count.consumedPoints >= this.#window.tries } : { taken: false, endsAt, waitMs }
   }
 
   /**
    * Gives a try back. Only within its window: afterwards it would be a credit to the next one, and whoever times his own
    * correct logins to the end of a window could save up guesses.
    */
-  async giveBack(key: string, { endsAt }: Taken): Promise<void> {
+  async giveBack(key: string, { endsAt }: Counted): Promise<void> {
     if (performance.now() < endsAt - MARGIN_MS) await answered(() => this.#limiter.reward(key))
   }
 

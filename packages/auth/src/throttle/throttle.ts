@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { addressBucket } from './address.ts'
-import { answered, Counter, type Taken, type Window } from './counter.ts'
+import { answered, type Counted, Counter, type Refused, type Window } from './counter.ts'
 import type { Limiter } from './limiter.ts'
 import type { Limits } from './limits.ts'
 
@@ -43,8 +43,9 @@ interface Link {
   readonly key: string
 }
 
-interface TakenLink extends Link {
-  readonly taken: Taken
+interface CountedLink extends Link {
+  readonly counted: Counted
+  readonly last: boolean
 }
 
 /** Limits whose count a correct password forgets: nobody but the person fills them. */
@@ -112,13 +113,13 @@ export class Throttle {
   }
 
   async #reserve(links: readonly Link[]): Promise<Reservation | Refusal> {
-    const taken: TakenLink[] = []
+    const taken: CountedLink[] = []
     try {
       await this.#ready()
       for (const link of links) {
         const outcome = await link.counter.take(link.key)
-        if (outcome.taken) taken.push({ ...link, taken: outcome })
-        else return await this.#refuse(link, outcome.waitMs, taken)
+        if (!outcome.taken) return await this.#refuse(link, outcome, taken)
+        taken.push({ ...link, counted: outcome, last: outcome.last })
       }
     } catch (error) {
       await this.#giveBack(taken)
@@ -127,22 +128,27 @@ export class Throttle {
     return this.#reservation(taken)
   }
 
-  async #refuse({ limit }: Link, waitMs: number, taken: readonly TakenLink[]): Promise<Refusal> {
-    await this.#giveBack(taken)
-    return { ok: false, limit, retryAfter: Math.max(1, Math.ceil(waitMs / 1000)) }
+  /**
+   * Nothing was looked at, so nothing stays counted: or a burst would fill a day with what a minute refused. But not in
+   * the counts that a correct password clears: what is given back after the clearing would be credit.
+   */
+  async #refuse(link: Link, refused: Refused, taken: readonly CountedLink[]): Promise<Refusal> {
+    const beyond = CLEARED.includes(link.limit) ? [] : [{ ...link, counted: refused, last: false }]
+    await this.#giveBack([...taken, ...beyond])
+    return { ok: false, limit: link.limit, retryAfter: Math.max(1, Math.ceil(refused.waitMs / 1000)) }
   }
 
-  #reservation(taken: readonly TakenLink[]): Reservation {
+  #reservation(taken: readonly CountedLink[]): Reservation {
     return {
       ok: true,
-      lastOfAccount: taken.some(link => link.limit === 'perAccount' && link.taken.last),
+      lastOfAccount: taken.some(link => link.limit === 'perAccount' && link.last),
       giveBack: () => this.#giveBack(taken),
       succeed: () => this.#settle(taken.map(link => (CLEARED.includes(link.limit) ? link.counter.clear(link.key) : back(link)))),
     }
   }
 
-  #giveBack(taken: readonly TakenLink[]): Promise<void> {
-    return this.#settle(taken.map(back))
+  #giveBack(links: readonly CountedLink[]): Promise<void> {
+    return this.#settle(links.map(back))
   }
 
   /** A count that stays too high ends with its window; that is no reason to fail a login. */
@@ -167,8 +173,8 @@ export class Throttle {
   }
 }
 
-function back({ counter, key, taken }: TakenLink): Promise<void> {
-  return counter.giveBack(key, taken)
+function back({ counter, key, counted }: CountedLink): Promise<void> {
+  return counter.giveBack(key, counted)
 }
 
 /** `perAccountAndIp` → `account-and-ip`. */

@@ -1,4 +1,8 @@
+import { setImmediate } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
+import { memoryLimiter } from '../../src/limiters/memory.ts'
+import type { Limiter } from '../../src/throttle/limiter.ts'
+import { Throttle } from '../../src/throttle/throttle.ts'
 import { Browser, openWorld, type World } from '../support/world.ts'
 
 const PASSWORD = 'k7#pQz!w and more'
@@ -240,6 +244,51 @@ describe('what a correct password forgets, and what not', () => {
         times(40, i => ({ identifier: email, ip: address(i) })),
       ),
     ).toMatchObject({ hashes: 40 })
+  })
+
+  test('a burst fills the count of its address with what was looked at, not with what was refused', async () => {
+    const here = world()
+    const { email } = await here.person(PASSWORD)
+    await send(
+      here,
+      times(1000, () => ({ identifier: email, ip: '192.0.2.66' })),
+    )
+    const guesses = times(200, i => ({ identifier: `user${i}@example.org`, ip: '192.0.2.66' }))
+    expect(await attack(here, 'after a burst of 1000 that computed 10', guesses)).toMatchObject({ hashes: 90 })
+  })
+
+  // Fails where `#refuse` gives back in the counts that a success clears (`CLEARED` in throttle.ts).
+  test('a correct password in the middle of a flood from its own address leaves the flood no credit', async () => {
+    const wide = [{ tries: 10_000, seconds: 3600 }]
+    const ten = [{ tries: 10, seconds: 3600 }]
+    const windows = {
+      perIp: wide,
+      perAccountAndIp: ten,
+      perAccount: wide,
+      perDevice: ten,
+      perReauthentication: ten,
+      perResetAccount: ten,
+      perResetIp: ten,
+    }
+    // What is given back arrives last of all, as over a slow network.
+    const late = Promise.withResolvers<void>()
+    const limiter = memoryLimiter()
+    const create: Limiter['create'] = options => {
+      const real = limiter.create(options)
+      return { consume: real.consume, delete: real.delete, reward: key => late.promise.then(() => real.reward(key)) }
+    }
+    const throttle = new Throttle({ ...limiter, create }, windows, Buffer.alloc(32), () => {})
+    const take = () => throttle.login({ account: 'user 1', ip: '192.0.2.1' })
+    const flood = async () => (await Promise.all(times(500, take))).filter(({ ok }) => ok).length
+    const [owner] = await Promise.all(times(10, take))
+    const refused = flood()
+    await setImmediate()
+    const succeeded = owner?.ok && owner.succeed()
+    await setImmediate()
+    late.resolve()
+    await succeeded
+    expect(await refused).toBe(0)
+    expect(await flood()).toBe(10)
   })
 
   test('a burst fills the shortest window only: the wait is a minute, not a day', async () => {
