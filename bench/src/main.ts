@@ -19,7 +19,7 @@ async function measure({ subjects, schedule, loopRounds, loopMs }: BenchOptions)
   const servers = await startServers(subjects, cores.server)
   const throughput = await measureThroughput(servers, schedule, cores)
   await stopServers(servers)
-  // Fresh processes: code that has served a network is compiled for other shapes of request than the loop's.
+  // Fresh processes: code that has long served a network is compiled for other shapes of request than the loop's.
   const loops = await startServers(
     subjects.filter(({ name, inProcess }) => inProcess && throughput.has(name)),
     cores.server,

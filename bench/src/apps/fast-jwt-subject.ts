@@ -4,12 +4,8 @@ import { LIFETIME_MS, personalData, SECRET } from './data.ts'
 import { jwtSubject } from './jwt-app.ts'
 
 /** fast-jwt; with `cached`, verified tokens are remembered, and the cache holds everybody. */
-export function fastJwtSubject(users: readonly string[], cached: boolean): Subject {
+export function fastJwtSubject(users: readonly string[], cached: boolean): Promise<Subject> {
   const sign = createSigner({ key: SECRET, algorithm: 'HS256', expiresIn: LIFETIME_MS })
   const verify = createVerifier({ key: SECRET, algorithms: ['HS256'], ...(cached ? { cache: 10 * PEOPLE } : {}) })
-  return jwtSubject(
-    users,
-    userId => sign(personalData(userId)),
-    token => verify(token).userId,
-  )
+  return jwtSubject(users, { sign: userId => sign(personalData(userId)), verify: token => verify(token).userId })
 }

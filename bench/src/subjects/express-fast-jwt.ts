@@ -1,4 +1,4 @@
 import { fastJwtSubject } from '../apps/fast-jwt-subject.ts'
 import type { StartSubject } from '../subject.ts'
 
-export const start: StartSubject = async users => fastJwtSubject(users, false)
+export const start: StartSubject = users => fastJwtSubject(users, false)
