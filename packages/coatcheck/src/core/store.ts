@@ -81,7 +81,10 @@ export interface SessionStore {
    */
   revokeEveryone(except?: string): Promise<void>
 
-  /** Every live-generation record, in any order, at most `limit` a page; may repeat; misses none alive throughout. */
+  /**
+   * Every live-generation record, in any order; may repeat; misses none alive throughout. A page has at most `limit`, or
+   * a few more where the backend hands them out by buckets.
+   */
   scan(after: string | null, limit: number): Promise<ScanPage>
 
   /** Throws away at most `limit` records whose `forgetAt` is below `before` (and what is left of dead generations); how many. */

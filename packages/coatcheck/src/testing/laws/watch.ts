@@ -71,14 +71,6 @@ export const watchLaws: readonly StoreLaw[] = [
       for (const { id } of records) assert.ok(watch.heard.includes(id) || watch.heard.includes(null), `round ${round}: ${id}`)
     }
   }),
-  watching('a watch does not hear touches', async ({ store, second }, watch) => {
-    const record = await storedRecord(store)
-    await watch.prove()
-    watch.heard.length = 0
-    await (await second()).touch(record.id, record.lastSeenAt + 1, later())
-    await watch.prove()
-    assert.deepEqual(watch.heard, [])
-  }),
   watching('a watch that was closed hears nothing, and proves nothing', async ({ store, second }, watch) => {
     const record = await storedRecord(store)
     await watch.close()
