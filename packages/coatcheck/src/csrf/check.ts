@@ -1,0 +1,145 @@
+import { expireCookie, setCookie } from '../core/cookie.ts'
+import { deriveKey } from '../core/crypto.ts'
+import { isPromise } from '../core/engine.ts'
+import type { CoatcheckError } from '../core/errors.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { ownerBehind } from '../core/request-exchange.ts'
+import { ownerOf, type Session, type SessionOwner } from '../core/session.ts'
+import type { MaybePromise } from '../core/store.ts'
+import { type CsrfFacts, judge, needsToken, refusalOf } from './headers.ts'
+import type { CsrfRules } from './options.ts'
+import { type Binding, isCsrfToken, isNonce, mintCsrfToken, newNonce } from './token.ts'
+
+/** What an adapter gives of a request. */
+export interface CsrfRequest extends CsrfFacts {
+  /** As the session middleware opened it. Requests that need no look at the session do not touch it. */
+  readonly exchange: Exchange
+  /** Touches the session, so that the response waits for its cookies. */
+  touch(): void
+  /** A field of the form in the body; undefined if there is none, or nobody has parsed it. */
+  field(name: string): MaybePromise<unknown>
+}
+
+const TOKEN_HEADER = 'x-csrf-token'
+const TOKEN_FIELD = '_csrf'
+/** For page scripts. Never trusted, only read back by them: so it needs no prefix, and has one name everywhere. */
+const TOKEN_COOKIE = 'csrf-token'
+/** Of the visitor's nonce; `__Host-` comes before it. */
+const NONCE_COOKIE = 'csrf'
+const NONCE_LIFE_MS = 86_400_000
+
+/**
+ * Why a request may not go on; undefined if it may. The decision is `judge`'s; here are its effects: the look at the
+ * token, the `csrf-token` cookie, the event.
+ */
+export function checkRequest(request: CsrfRequest, rules: CsrfRules): MaybePromise<CoatcheckError | undefined> {
+  const owner = ownerBehind(request.exchange)
+  if (rules.tokens !== 'off') owner.onToken(sendTokenCookie)
+  const verdict = judge(request, rules)
+  const conclude = (valid: boolean) => told(refusalOf(verdict, rules.tokens, valid), request, owner)
+  if (!needsToken(verdict, rules.tokens)) return conclude(false)
+  const given = request.header(TOKEN_HEADER) ?? request.field(TOKEN_FIELD)
+  if (isPromise(given)) return given.then(token => conclude(isValid(owner, token)))
+  return conclude(isValid(owner, given))
+}
+
+function isValid(owner: SessionOwner, token: unknown): boolean {
+  const binding = bindingOf(owner)
+  return binding !== undefined && isCsrfToken(keysOf(owner), binding, token)
+}
+
+function told(error: CoatcheckError | undefined, request: CsrfRequest, owner: SessionOwner): CoatcheckError | undefined {
+  if (error === undefined) return undefined
+  if (error.code === 'BAD_CSRF_TOKEN') renewTokenCookie(request, owner)
+  const { id = null, userId } = owner
+  const origin = request.header('origin')?.slice(0, 255) ?? null
+  owner.events.emit('request.refused', { error, origin, id, userId, ip: owner.request.ip ?? null })
+  return error
+}
+
+/** So that a script can read the cookie again and repeat. A superseded request knows only what is void by now. */
+function renewTokenCookie(request: CsrfRequest, owner: SessionOwner): void {
+  if (owner.tokenHash === undefined || owner.isSuperseded) return
+  request.touch()
+  sendTokenCookie(owner)
+}
+
+/** A living session is all that counts: a visitor's token is void from then on. */
+function bindingOf(owner: SessionOwner): Binding | undefined {
+  if (owner.tokenHash !== undefined) return { to: 'session', value: owner.tokenHash }
+  const nonce = nonces.get(owner) ?? owner.request.cookie(NONCE_COOKIE)
+  return isNonce(nonce) ? { to: 'visitor', value: nonce } : undefined
+}
+
+const derived = new WeakMap<readonly string[], readonly Buffer[]>()
+
+function keysOf({ settings: { secrets } }: SessionOwner): readonly Buffer[] {
+  const keys = derived.get(secrets) ?? secrets.map(secret => deriveKey(secret, 'csrf token'))
+  derived.set(secrets, keys)
+  return keys
+}
+
+/** The nonces of requests that came without one: all forms of a page are bound to the same. */
+const nonces = new WeakMap<SessionOwner, string>()
+
+/**
+ * The CSRF token for a form, in a hidden field named `_csrf` (OWASP CSRF Prevention: synchronizer token). A new text each
+ * time, valid until the session's token changes: at sign-in, step-up, a change of role, sign-out.
+ *
+ * A visitor without a session gets one too, bound to an HttpOnly cookie that is set for it, and no session (law 10). It is
+ * void as soon as a session exists: if the same request stores data, `await session.save()` first.
+ *
+ * @throws CoatcheckError `NO_SESSION` for what is no session; `RESPONSE_STARTED` for a visitor's first token after the
+ *   response has begun
+ */
+export function csrfToken(session: Session): string {
+  const owner = ownerOf(session)
+  const known = bindingOf(owner)
+  return known === undefined ? greet(owner) : mintCsrfToken(keysOf(owner), known)
+}
+
+/** A visitor's first token, with the two cookies that go with it. */
+function greet(owner: SessionOwner): string {
+  const nonce = newNonce()
+  owner.request.setCookie(NONCE_COOKIE, nonce, NONCE_LIFE_MS)
+  nonces.set(owner, nonce)
+  const token = mintCsrfToken(keysOf(owner), { to: 'visitor', value: nonce })
+  owner.addCookie(TOKEN_COOKIE, setCookie(TOKEN_COOKIE, token, readable(owner), NONCE_LIFE_MS))
+  return token
+}
+
+/** The `csrf-token` cookie changes with the session's own, and only then: a rotation rotates it, an end removes it. */
+function sendTokenCookie(owner: SessionOwner): void {
+  owner.addCookie(TOKEN_COOKIE, tokenCookie(owner))
+  if (owner.tokenHash !== undefined) forgetNonce(owner)
+}
+
+function tokenCookie(owner: SessionOwner): string {
+  const { tokenHash } = owner
+  if (tokenHash === undefined) return expireCookie(TOKEN_COOKIE, readable(owner))
+  return setCookie(TOKEN_COOKIE, mintCsrfToken(keysOf(owner), { to: 'session', value: tokenHash }), readable(owner))
+}
+
+function readable({ settings }: SessionOwner): SessionOwner['settings']['attributes'] {
+  return { ...settings.attributes, httpOnly: false }
+}
+
+function forgetNonce(owner: SessionOwner): void {
+  const { attributes, cookiePrefix } = owner.settings
+  if (nonces.has(owner)) warnOfVoidToken()
+  else if (owner.request.cookie(NONCE_COOKIE) === undefined) return
+  const name = cookiePrefix + NONCE_COOKIE
+  owner.addCookie(name, expireCookie(name, { ...attributes, httpOnly: true }))
+}
+
+let warned = false
+
+/** Forms that fail in old browsers only would be found late. */
+function warnOfVoidToken(): void {
+  if (warned) return
+  warned = true
+  process.emitWarning(
+    "A request called csrfToken() for a visitor and then began a session: the token is void already. Store the session's data before, and await session.save().",
+    'CoatcheckWarning',
+  )
+}
