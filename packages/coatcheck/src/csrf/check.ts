@@ -1,11 +1,9 @@
 import { expireCookie, setCookie } from '../core/cookie.ts'
 import { deriveKey } from '../core/crypto.ts'
-import { isPromise } from '../core/engine.ts'
 import type { CoatcheckError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { ownerBehind } from '../core/request-exchange.ts'
 import { ownerOf, type Session, type SessionOwner } from '../core/session.ts'
-import type { MaybePromise } from '../core/store.ts'
 import { type CsrfFacts, judge, needsToken, refusalOf } from './headers.ts'
 import type { CsrfRules } from './options.ts'
 import { type Binding, isCsrfToken, isNonce, mintCsrfToken, newNonce } from './token.ts'
@@ -16,12 +14,19 @@ export interface CsrfRequest extends CsrfFacts {
   readonly exchange: Exchange
   /** Touches the session, so that the response waits for its cookies. */
   touch(): void
-  /** A field of the form in the body; undefined if there is none, or nobody has parsed it. */
-  field(name: string): MaybePromise<unknown>
+}
+
+/** A check that has looked at the headers. */
+export interface Check {
+  /** True if it depends on the form field `_csrf`, which the adapter then reads from the body. */
+  readonly wantsField: boolean
+  /** Why the request may not go on; undefined if it may. Call it once, with the field where that is wanted. */
+  conclude(field?: unknown): CoatcheckError | undefined
 }
 
 const TOKEN_HEADER = 'x-csrf-token'
-const TOKEN_FIELD = '_csrf'
+/** The form field that holds the token. */
+export const TOKEN_FIELD = '_csrf'
 /** For page scripts. Never trusted, only read back by them: so it needs no prefix, and has one name everywhere. */
 const TOKEN_COOKIE = 'csrf-token'
 /** Of the visitor's nonce; `__Host-` comes before it. */
@@ -29,18 +34,20 @@ const NONCE_COOKIE = 'csrf'
 const NONCE_LIFE_MS = 86_400_000
 
 /**
- * Why a request may not go on; undefined if it may. The decision is `judge`'s; here are its effects: the look at the
- * token, the `csrf-token` cookie, the event.
+ * Checks one request. The decisions are `judge`'s and `refusalOf`'s; here are the effects: the look at the token, the
+ * `csrf-token` cookie, the event.
  */
-export function checkRequest(request: CsrfRequest, rules: CsrfRules): MaybePromise<CoatcheckError | undefined> {
+export function checkRequest(request: CsrfRequest, rules: CsrfRules): Check {
   const owner = ownerBehind(request.exchange)
   if (rules.tokens !== 'off') owner.onToken(sendTokenCookie)
   const verdict = judge(request, rules)
-  const conclude = (valid: boolean) => told(refusalOf(verdict, rules.tokens, valid), request, owner)
-  if (!needsToken(verdict, rules.tokens)) return conclude(false)
-  const given = request.header(TOKEN_HEADER) ?? request.field(TOKEN_FIELD)
-  if (isPromise(given)) return given.then(token => conclude(isValid(owner, token)))
-  return conclude(isValid(owner, given))
+  if (!needsToken(verdict, rules.tokens))
+    return { wantsField: false, conclude: () => told(refusalOf(verdict, rules.tokens, false), request, owner) }
+  const header = request.header(TOKEN_HEADER)
+  return {
+    wantsField: header === undefined,
+    conclude: field => told(refusalOf(verdict, rules.tokens, isValid(owner, header ?? field)), request, owner),
+  }
 }
 
 function isValid(owner: SessionOwner, token: unknown): boolean {

@@ -34,6 +34,11 @@ export abstract class Visit implements RequestFacts {
   abstract ip(): string | undefined
   abstract userAgent(): string | undefined
 
+  /** As it was opened; to look at it touches nothing. */
+  get exchange(): Exchange | undefined {
+    return this.#exchange
+  }
+
   /** Whoever asks for the session makes the response wait for it; a request in which nobody does pays nothing. */
   get session(): Session | undefined {
     const exchange = this.#exchange
