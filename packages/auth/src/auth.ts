@@ -3,6 +3,7 @@ import {
   assertSignedIn,
   CoatcheckError,
   Emitter,
+  type ExceptOptions,
   type LoginAttempt,
   type Session,
   type SessionRequest,
@@ -172,7 +173,9 @@ export class Auth {
     const { userId, attempt, credentials } = proof
     const hashed = await this.hashPassword(newPassword, credentials?.about)
     if (!hashed.ok) return hashed
-    // Before anything is changed: whoever was signed out by an administrator meanwhile is refused here.
+    const others = session.id === undefined ? {} : { except: session.id }
+    await this.#sessions.revokeUser(userId, others)
+    // Whoever was signed out by an administrator meanwhile is refused here, before anything is changed.
     await session.login(userId, { attempt })
     const change = {
       userId,
@@ -180,7 +183,7 @@ export class Auth {
       replaces: credentials?.passwordHash ?? null,
       why: 'change',
     } as const
-    return (await this.#replacePassword(change, session.id)) ? OK : INVALID
+    return (await this.#saveThenRevoke(change, others)) ? OK : INVALID
   }
 
   /**
@@ -244,7 +247,8 @@ export class Auth {
     const hashed = await this.hashPassword(password, credentials.about)
     if (!hashed.ok) return hashed
     const change = { userId, passwordHash: hashed.passwordHash, replaces: credentials.passwordHash, why: 'reset' } as const
-    if (!(await this.#replacePassword(change))) return INVALID
+    await this.#sessions.revokeUser(userId)
+    if (!(await this.#saveThenRevoke(change, {}))) return INVALID
     this.#devices.remember(request, userId, this.#devices.recognise(request, userId))
     return { ok: true, userId }
   }
@@ -343,12 +347,10 @@ export class Auth {
   }
 
   /**
-   * Stores the string and ends the sessions, before and after: before, so that an outage or a crash leaves no thief
-   * signed in under a new password; after, because of logins that had fetched the old one.
+   * Stores the string, then ends the sessions: because of logins that had fetched the old one. The caller has ended them
+   * before, too, so that an outage is met while nothing has changed, and a crash between the two leaves no thief signed in.
    */
-  async #replacePassword(change: PasswordToSave, except?: string): Promise<boolean> {
-    const spared = except === undefined ? {} : { except }
-    await this.#sessions.revokeUser(change.userId, spared)
+  async #saveThenRevoke(change: PasswordToSave, spared: ExceptOptions): Promise<boolean> {
     if (!(await this.#save(change))) return false
     const revoke = () => this.#sessions.revokeUser(change.userId, spared)
     await revoke().catch(revoke)

@@ -70,9 +70,9 @@ export class UserTable {
   }
 }
 
-/** A clock that goes only when told. */
+/** A clock that goes only when told; it begins now, since the store throws away by its own. */
 export class TestClock {
-  #now = Date.UTC(2026, 0, 1)
+  #now = Date.now()
   now = (): number => this.#now
   advance(ms: number): void {
     this.#now += ms
@@ -168,9 +168,12 @@ export class Browser {
   /** One request: what its handler does, then the cookies of its answer. */
   async request<Result>(act: (session: Exchange['session']) => Result | Promise<Result>): Promise<Result> {
     const exchange = await this.open()
-    const result = await act(exchange.session)
-    this.receive((await exchange.commit()).setCookie)
-    return result
+    try {
+      return await act(exchange.session)
+    } finally {
+      // As adapters do: an error's answer commits too.
+      this.receive((await exchange.commit()).setCookie)
+    }
   }
 
   receive(setCookie: readonly string[]): void {
