@@ -3,12 +3,15 @@ import type { Answer } from '../core/guard.ts'
 import { isHttp2, type NodeResponse } from './node-response.ts'
 
 /** Sends the answer, beside whatever headers are set already. A HEAD request gets the same head and no body. */
-export function sendAnswer(response: NodeResponse, answer: Answer, end: NodeResponse['end'] = response.end): void {
+export function sendAnswer(response: NodeResponse, answer: Answer, way: Pick<NodeResponse, 'write' | 'end'> = response): void {
   response.statusCode = answer.status
   if (!isHttp2(response)) response.statusMessage = STATUS_CODES[answer.status] ?? ''
   for (const [name, value] of Object.entries(answer.headers)) response.setHeader(name, value)
   response.setHeader('Content-Length', String(Buffer.byteLength(answer.body)))
-  end.call(response, response.req.method === 'HEAD' ? undefined : answer.body)
+  // HTTP/2's `end(chunk)` asks the response for its `write`: that could be another middleware's, which has begun on the
+  // answer that this one replaces.
+  if (response.req.method !== 'HEAD' && answer.body !== '') way.write.call(response, answer.body)
+  way.end.call(response)
 }
 
 /** Takes everything back that was said of another answer: all headers but `Connection`, which is not about the answer. */

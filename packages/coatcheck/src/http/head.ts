@@ -111,7 +111,8 @@ function standing(entries: readonly Entry[], name: string, response: NodeRespons
 
 function replaced(entries: readonly Entry[], name: string, value: HeaderValue): readonly Entry[] {
   if (value === undefined) return entries
-  return [...entries.filter(entry => !isNamed(entry, name)), [name, value]]
+  const [written = name] = entries.find(entry => isNamed(entry, name)) ?? []
+  return [...entries.filter(entry => !isNamed(entry, name)), [written, value]]
 }
 
 function isNamed([name]: Entry, wanted: string): boolean {

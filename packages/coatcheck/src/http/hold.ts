@@ -349,12 +349,21 @@ function replaceAnswer(state: Hold, error: unknown): void {
   const waiting = open(state)
   state.finished = true
   clearHead(state.response)
-  sendAnswer(state.response, state.answer(error), state.end)
+  sendAnswer(state.response, answerFor(state, error), state)
   state.phase = 'replaced'
   if (waiting === undefined) return
   for (const { args } of waiting.calls) swallow(args)
   if (waiting.needsDrain) process.nextTick(emitDrain, state.response)
   letClose(connectionOf(state.response))
+}
+
+/** The application's words; ours where it finds none. */
+function answerFor({ answer }: Hold, error: unknown): Answer {
+  try {
+    return answer(error)
+  } catch {
+    return answerTo(error)
+  }
 }
 
 function note({ waiting }: Hold, method: Call['method'], args: readonly unknown[]): void {
