@@ -1,0 +1,17 @@
+import type { Request } from 'express'
+import type { Frame } from './pages/layout.ts'
+import type { Users } from './users.ts'
+
+declare module 'coatcheck' {
+  interface SessionData {
+    /** A sentence for the next page that this person sees. */
+    notice: string
+  }
+}
+
+/** What each page shows of the person who reads it. The notice is taken out of the session: it is said once. */
+export function frameOf(req: Request, users: Users): Frame {
+  const { userId, notice } = req.session
+  if (notice !== undefined) delete req.session.notice
+  return { user: userId === undefined ? undefined : users.byId(userId), notice }
+}

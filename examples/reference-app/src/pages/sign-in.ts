@@ -1,0 +1,22 @@
+import { emailField, type FormState, passwordField, problem, rememberField, returnToField } from './fields.ts'
+import { html } from './html.ts'
+import { type Frame, layout } from './layout.ts'
+
+export function signInPage(frame: Frame, form: FormState): string {
+  return layout({
+    ...frame,
+    title: 'Sign in',
+    here: '/login',
+    width: 'narrow',
+    main: html`<h1>Sign in</h1>
+${problem(form)}
+<form class="card form" method="post" action="/login" novalidate>
+${emailField(form)}
+${passwordField(form, { label: 'Password', autocomplete: 'current-password' })}
+${rememberField(form)}
+${returnToField(form)}
+<button class="primary">Sign in</button>
+</form>
+<p class="aside">New here? <a href="/signup">Make an account</a></p>`,
+  })
+}

@@ -1,0 +1,56 @@
+import type { Device } from 'coatcheck'
+import { requireAuth } from 'coatcheck/express'
+import { type Request, type Response, Router } from 'express'
+import type { Context } from '../app.ts'
+import { deviceName } from '../device-name.ts'
+import { frameOf } from '../frame.ts'
+import { answer } from '../negotiation.ts'
+import { devicesPage } from '../pages/devices.ts'
+import { Refusal } from '../refusals.ts'
+import { signedInUser } from './signed-in-user.ts'
+
+const DEVICES = '/account/sessions'
+
+/** What a person can do about their own sessions. */
+export function accountRoutes({ users, sessions, say }: Context): Router {
+  const router = Router()
+  router.use('/account', requireAuth({ loginPath: '/login', answer: say }))
+
+  router.get(DEVICES, async (req, res) => {
+    await signedInUser(req, users)
+    const devices = await sessions.devices(req.session)
+    answer(req, res, {
+      json: { sessions: devices.map(deviceFacts) },
+      page: () => devicesPage(frameOf(req, users), devices, Date.now()),
+    })
+  })
+
+  router.post(`${DEVICES}/revoke-others`, async (req, res) => {
+    const revoked = await sessions.revokeOthers(req.session)
+    // A program reads the count; it sees no page on which a notice could appear.
+    answer(req, res, { json: { ok: true, revoked }, goTo: DEVICES, notice: othersNotice(revoked) })
+  })
+
+  router.delete(`${DEVICES}/:id`, revokeDevice)
+  router.post(`${DEVICES}/:id/revoke`, revokeDevice)
+
+  async function revokeDevice(req: Request<{ id: string }>, res: Response): Promise<void> {
+    const { id } = req.params
+    const device = (await sessions.devices(req.session)).find(each => each.id === id)
+    if (device === undefined || !(await sessions.revokeDevice(req.session, id))) throw new Refusal(404, 'Not found')
+    if (device.current) return answer(req, res, { json: { ok: true }, goTo: '/login?signed-out' })
+    answer(req, res, { json: { ok: true }, goTo: DEVICES, notice: `Signed out: ${deviceName(device.userAgent).name}.` })
+  }
+
+  return router
+}
+
+function othersNotice(count: number): string {
+  if (count === 0) return 'You were signed in on no other device.'
+  return count === 1 ? 'One other device has been signed out.' : `${count} other devices have been signed out.`
+}
+
+/** A device as programs see it: neither token nor User-Agent. */
+function deviceFacts({ id, current, userAgent, ip, createdAt, lastSeenAt, expiresAt, remember }: Device): object {
+  return { id, current, device: deviceName(userAgent).name, ip, createdAt, lastSeenAt, expiresAt, remember }
+}
