@@ -2,6 +2,7 @@ import { CoatcheckError, type Duration, durationMs, type Sessions } from 'coatch
 import type { HasherSettings } from './passwords/hasher.ts'
 import type { PasswordPolicy } from './passwords/policy.ts'
 import { fittingConcurrency } from './passwords/queue.ts'
+import { MOST_MEMORY_KIB, MOST_PASSES } from './passwords/stored.ts'
 import { DEFAULT_COST, type HashingCost, isApprovedCost } from './passwords/strength.ts'
 import type { Window } from './throttle/counter.ts'
 import { type Limiter, type LimiterOption, limiterFrom } from './throttle/limiter.ts'
@@ -24,7 +25,7 @@ export type AuthWeakness =
 
 /** What may be set about passwords. */
 export interface PasswordOptions extends Partial<PasswordPolicy>, Partial<HashingCost> {
-  /** Hashes computed at once. Default: as many as leave one core to the event loop and one thread of libuv's to files. */
+  /** Hashes computed at once, each on a thread of its own. Default: as many as leave one core to the event loop. */
   readonly concurrency?: number
   /** Tries that may wait to be hashed; one more is a 503. Default 256. */
   readonly longestQueue?: number
@@ -123,10 +124,10 @@ function secondsOf(per: Duration, option: string): number {
 
 function hashingFrom(options: PasswordOptions): HasherSettings {
   return Object.freeze({
-    memoryKiB: positive(options.memoryKiB ?? DEFAULT_COST.memoryKiB, 'passwords.memoryKiB'),
-    passes: positive(options.passes ?? DEFAULT_COST.passes, 'passwords.passes'),
+    memoryKiB: between(8, options.memoryKiB ?? DEFAULT_COST.memoryKiB, MOST_MEMORY_KIB, 'passwords.memoryKiB'),
+    passes: between(1, options.passes ?? DEFAULT_COST.passes, MOST_PASSES, 'passwords.passes'),
     concurrency: positive(options.concurrency ?? fittingConcurrency(), 'passwords.concurrency'),
-    longest: positive(options.longestQueue ?? 256, 'passwords.longestQueue'),
+    longestQueue: positive(options.longestQueue ?? 256, 'passwords.longestQueue'),
     acceptTruncatedBcrypt: options.acceptTruncatedBcrypt ?? false,
   })
 }
@@ -154,6 +155,12 @@ function refuseWeakness(found: readonly AuthWeakness[], { sessions, allowInProdu
   throw bad(
     `Too weak for production: ${names}. Use the safe default, or, if this is meant, createAuth({ allowInProduction: [${names}] }).`,
   )
+}
+
+/** Beyond these bounds a stored string counts as damaged: see stored.ts. */
+function between(least: number, value: number, most: number, option: string): number {
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return value
+  throw bad(`${option} must be a whole number from ${least} to ${most}; got ${JSON.stringify(value)}.`)
 }
 
 function positive(value: number, option: string): number {

@@ -1,9 +1,8 @@
-import { type BinaryLike, randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto'
-import { promisify } from 'node:util'
-import { hash as argon2Hash, verify as argon2Verify } from '@node-rs/argon2'
-import { verify as bcryptVerify } from '@node-rs/bcrypt'
-import { HashQueue, type QueueLimits } from './queue.ts'
-import { BCRYPT_BYTES, parseStored, type ScryptPassword, type StoredPassword, toBase64 } from './stored.ts'
+import { randomBytes } from 'node:crypto'
+import type { HashJob } from './compute.ts'
+import { type HashThreads, hashThreads, JOBS_IN_HAND } from './hash-threads.ts'
+import { HashQueue } from './queue.ts'
+import { BCRYPT_BYTES, parseStored, type StoredPassword, toBase64 } from './stored.ts'
 import { HASH_BYTES, type HashingCost, isWeaker, SALT_BYTES } from './strength.ts'
 
 /**
@@ -16,12 +15,14 @@ import { HASH_BYTES, type HashingCost, isWeaker, SALT_BYTES } from './strength.t
  */
 export type Verdict = 'match' | 'mismatch' | 'unreadable' | 'beyond-bcrypt'
 
-export interface HasherSettings extends QueueLimits, HashingCost {
+export interface HasherSettings extends HashingCost {
+  /** Hashes computed at the same time, each on a thread of its own. */
+  readonly concurrency: number
+  /** Tries that may wait for their turn. */
+  readonly longestQueue: number
   /** Believe bcrypt strings for passwords over 72 bytes, of which it sees the first 72 only. */
   readonly acceptTruncatedBcrypt: boolean
 }
-
-const scryptAsync = promisify<BinaryLike, BinaryLike, number, ScryptOptions, Buffer>(scrypt)
 
 /**
  * Hashes and checks passwords, off the event loop and through one bounded queue.
@@ -33,12 +34,14 @@ const scryptAsync = promisify<BinaryLike, BinaryLike, number, ScryptOptions, Buf
 export class PasswordHasher {
   readonly #settings: HasherSettings
   readonly #queue: HashQueue
+  readonly #threads: HashThreads
   readonly #decoy: string
   #computed = 0
 
   constructor(settings: HasherSettings) {
     this.#settings = settings
-    this.#queue = new HashQueue(settings)
+    this.#queue = new HashQueue({ inHand: settings.concurrency * JOBS_IN_HAND, longest: settings.longestQueue })
+    this.#threads = hashThreads(settings.concurrency)
     this.#decoy = decoyFor(settings)
   }
 
@@ -51,9 +54,14 @@ export class PasswordHasher {
     return this.#queue.load
   }
 
-  /** A new string for `password`, by today's setting. Does not ask whether the password is a good one. */
-  hash(password: string): Promise<string> {
-    return this.#compute(() => this.#argon2id(Buffer.from(password)))
+  /**
+   * A new string for `password`, by today's setting. Does not ask whether the password is a good one.
+   *
+   * @throws CoatcheckError `HASHING_OVERLOADED`
+   */
+  async hash(password: string): Promise<string> {
+    const { memoryKiB, passes } = this.#settings
+    return String(await this.#compute({ kind: 'hash', password, cost: { memoryKiB, passes } }))
   }
 
   /**
@@ -62,14 +70,12 @@ export class PasswordHasher {
    * @throws CoatcheckError `HASHING_OVERLOADED`
    */
   async verify(password: string, stored: string | null | undefined): Promise<Verdict> {
-    const known = parseStored(stored ?? '')
-    const bytes = Buffer.from(password)
     // A lone surrogate has no UTF-8 of its own: two different texts would become the same bytes.
-    if (!password.isWellFormed()) return this.#pretend(bytes, 'mismatch')
-    if (known === undefined) return this.#pretend(bytes, stored ? 'unreadable' : 'mismatch')
-    const matches = await this.#compute(() => this.#matches(bytes, stored as string, known))
-    if (!matches) return 'mismatch'
-    return this.#isBeyondBcrypt(known, bytes) ? 'beyond-bcrypt' : 'match'
+    if (!password.isWellFormed()) return this.#pretend(password, 'mismatch')
+    const parsed = parseStored(stored ?? '')
+    if (!stored || parsed === undefined) return this.#pretend(password, stored ? 'unreadable' : 'mismatch')
+    if (!(await this.#compute({ kind: 'verify', password, stored, parsed }))) return 'mismatch'
+    return this.#isBeyondBcrypt(parsed, password) ? 'beyond-bcrypt' : 'match'
   }
 
   /** True if the string should be replaced when its owner next proves to know the password. */
@@ -78,50 +84,25 @@ export class PasswordHasher {
     return known === undefined || isWeaker(known, this.#settings)
   }
 
-  #isBeyondBcrypt({ kind }: StoredPassword, password: Buffer): boolean {
-    return kind === 'bcrypt' && password.length > BCRYPT_BYTES && !this.#settings.acceptTruncatedBcrypt
+  #isBeyondBcrypt({ kind }: StoredPassword, password: string): boolean {
+    return kind === 'bcrypt' && Buffer.byteLength(password) > BCRYPT_BYTES && !this.#settings.acceptTruncatedBcrypt
   }
 
   /** One hash, and no for an answer. */
-  async #pretend(password: Buffer, verdict: Verdict): Promise<Verdict> {
-    await this.#compute(() => argon2Verify(this.#decoy, password))
+  async #pretend(password: string, verdict: Verdict): Promise<Verdict> {
+    await this.verify(password.toWellFormed(), this.#decoy)
     return verdict
   }
 
-  #compute<Result>(work: () => Promise<Result>): Promise<Result> {
+  #compute(job: HashJob): Promise<string | boolean> {
     return this.#queue.run(() => {
       this.#computed++
-      return work()
+      return this.#threads.run(job)
     })
-  }
-
-  #argon2id(password: Buffer): Promise<string> {
-    const { memoryKiB, passes } = this.#settings
-    return argon2Hash(password, {
-      memoryCost: memoryKiB,
-      timeCost: passes,
-      parallelism: 1,
-      outputLen: HASH_BYTES,
-      salt: randomBytes(SALT_BYTES),
-    })
-  }
-
-  #matches(password: Buffer, stored: string, known: StoredPassword): Promise<boolean> {
-    if (known.kind === 'argon2') return argon2Verify(stored, password)
-    if (known.kind === 'bcrypt') return bcryptVerify(password, stored)
-    return matchesScrypt(password, known)
   }
 }
 
 /** A string of today's cost that no password fits: salt and hash are random. */
 function decoyFor({ memoryKiB, passes }: HashingCost): string {
   return `$argon2id$v=19$m=${memoryKiB},t=${passes},p=1$${toBase64(randomBytes(SALT_BYTES))}$${toBase64(randomBytes(HASH_BYTES))}`
-}
-
-async function matchesScrypt(password: Buffer, { logN, blockSize, lanes, salt, hash }: ScryptPassword): Promise<boolean> {
-  const N = 2 ** logN
-  // What OpenSSL counts: the big table, one block a lane, and a little.
-  const maxmem = 128 * blockSize * (N + lanes) + 1_048_576
-  const found = await scryptAsync(password, salt, hash.length, { N, r: blockSize, p: lanes, maxmem })
-  return timingSafeEqual(found, hash)
 }

@@ -1,10 +1,10 @@
 import { availableParallelism } from 'node:os'
 import { CoatcheckError } from 'coatcheck'
 
-/** How much is hashed at once, and how much may wait. */
+/** How much is given to the hashing threads at once, and how much may wait. */
 export interface QueueLimits {
-  /** Hashes computed at the same time. */
-  readonly concurrency: number
+  /** What they have in hand: the hashes that are computed, and the next ones. */
+  readonly inHand: number
   /** Tries that may wait for their turn. */
   readonly longest: number
 }
@@ -15,21 +15,17 @@ const FIRST_GUESS_MS = 50
 const WEIGHT = 0.1
 
 /**
- * As many hashes at once as leave one core to the event loop and one of libuv's threads to files and name lookups.
+ * As many hashes at once as leave one core to the event loop.
  *
  * @param cores what the process may use
- * @param threads size of libuv's pool: `UV_THREADPOOL_SIZE`, 4 by default
  */
-export function fittingConcurrency(
-  cores = availableParallelism(),
-  threads = Number(process.env.UV_THREADPOOL_SIZE) || 4,
-): number {
-  return Math.max(1, Math.min(cores - 1, threads - 1))
+export function fittingConcurrency(cores = availableParallelism()): number {
+  return Math.max(1, cores - 1)
 }
 
 /**
- * A bounded queue in front of libuv's threads (law 11). A flood of logins waits here, in the order it came, and never
- * takes the threads or the memory that other requests need: each hash needs 19 MiB while it runs.
+ * A bounded queue in front of the hashing threads (law 11). A flood of logins waits here, in the order it came, and never
+ * takes the cores or the memory that other requests need: each hash needs 19 MiB while it runs.
  */
 export class HashQueue {
   readonly #limits: QueueLimits
@@ -41,7 +37,7 @@ export class HashQueue {
     this.#limits = limits
   }
 
-  /** Tries that wait for their turn, and those that are being computed. */
+  /** Tries that wait for their turn, and those that the threads have in hand. */
   get load(): { readonly waiting: number; readonly running: number } {
     return { waiting: this.#waiting.length, running: this.#running }
   }
@@ -64,7 +60,7 @@ export class HashQueue {
   }
 
   #turn(): Promise<void> | undefined {
-    if (this.#running < this.#limits.concurrency) {
+    if (this.#running < this.#limits.inHand) {
       this.#running++
       return undefined
     }
@@ -80,7 +76,7 @@ export class HashQueue {
   }
 
   #overloaded(): CoatcheckError {
-    const waitMs = (this.#waiting.length * this.#meanMs) / this.#limits.concurrency
+    const waitMs = (this.#waiting.length * this.#meanMs) / this.#limits.inHand
     return new CoatcheckError(
       'HASHING_OVERLOADED',
       `${this.#waiting.length} passwords wait to be hashed already; no more are taken. If this lasts without an attack, add cores.`,

@@ -31,8 +31,8 @@ export interface ScryptPassword {
 export const BCRYPT_BYTES = 72
 
 // Bounds on what a stored string may make us compute. A damaged `m=4294967295` must not ask for four terabytes.
-const MOST_MEMORY_KIB = 1_048_576
-const MOST_ROUNDS = 64
+export const MOST_MEMORY_KIB = 1_048_576
+export const MOST_PASSES = 64
 const MOST_LANES = 16
 const MOST_BCRYPT_COST = 18
 const LONGEST_STRING = 512
@@ -76,7 +76,7 @@ function parseArgon2(text: string): Argon2Password | undefined {
 /** RFC 9106 §3.1: at least 8 KiB a lane, an 8-byte salt, a 4-byte tag; we ask for 12 of the latter. */
 function isSaneArgon2({ memoryKiB, passes, lanes, saltBytes, hashBytes }: Argon2Password): boolean {
   if (!within(memoryKiB, 8 * lanes, MOST_MEMORY_KIB)) return false
-  return within(passes, 1, MOST_ROUNDS) && within(lanes, 1, MOST_LANES) && within(saltBytes, 8, 64) && within(hashBytes, 12, 128)
+  return within(passes, 1, MOST_PASSES) && within(lanes, 1, MOST_LANES) && within(saltBytes, 8, 64) && within(hashBytes, 12, 128)
 }
 
 function parseBcrypt(text: string): BcryptPassword | undefined {

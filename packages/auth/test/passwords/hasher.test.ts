@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { PasswordHasher } from '../../src/passwords/hasher.ts'
 
 // Cheap hashes, where the cost is not what is tested.
-const cheap = { memoryKiB: 8, passes: 1, concurrency: 2, longest: 10_000, acceptTruncatedBcrypt: false }
+const cheap = { memoryKiB: 8, passes: 1, concurrency: 2, longestQueue: 10_000, acceptTruncatedBcrypt: false }
 const hasher = new PasswordHasher(cheap)
 
 /** Strings that other programs made, from the specifications' own test vectors. */

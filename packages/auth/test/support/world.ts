@@ -106,12 +106,12 @@ const EVENTS = [
   'limiter.failed',
 ] as const
 
-interface WorldOptions extends Partial<AuthOptions> {
+export interface Options extends Partial<AuthOptions> {
   readonly store?: SessionStore
   readonly secret?: string | readonly string[]
 }
 
-export function openWorld(options: WorldOptions = {}): World {
+export function openWorld(options: Options = {}): World {
   const { store = memoryStore(), secret = SECRET, ...given } = options
   const clock = new TestClock()
   const sessions = createSessions({ store, secret, production: false, clock })
