@@ -1,4 +1,10 @@
 // Every entry point that needs no framework type-checks where none is installed.
+
+export * as auth from '@coatcheck/auth'
+export * as memoryLimiter from '@coatcheck/auth/memory'
+export * as postgresLimiter from '@coatcheck/auth/postgres'
+export * as redisLimiter from '@coatcheck/auth/redis'
+export * as sqliteLimiter from '@coatcheck/auth/sqlite'
 export * as coatcheck from 'coatcheck'
 export * as memory from 'coatcheck/memory'
 export * as node from 'coatcheck/node'

@@ -17,7 +17,7 @@ export const SECRET = 'a secret of thirty-two bytes at least, for tests'
 export const CHEAP = { memoryKiB: 8, passes: 1, longestQueue: 100_000 }
 
 /** An application's users, in a real database. */
-export class UserTable {
+class UserTable {
   readonly database = new DatabaseSync(':memory:')
   readonly mails: ResetToSend[] = []
   /** Each call of a hook, in order. */
@@ -71,7 +71,7 @@ export class UserTable {
 }
 
 /** A clock that goes only when told; it begins now, since the store throws away by its own. */
-export class TestClock {
+class TestClock {
   #now = Date.now()
   now = (): number => this.#now
   advance(ms: number): void {
