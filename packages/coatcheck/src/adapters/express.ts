@@ -9,7 +9,20 @@ import { isVisited, type Next, sessionProperty, slotFor, Visit, type Visited } f
 import type { SessionMiddlewareOptions } from './node.ts'
 
 export { createSessions } from '../core/sessions.ts'
-export { type Answer, answerTo, type GuardOptions, requireAuth, requireFresh, requireRole } from './node.ts'
+export { csrfToken } from '../csrf/check.ts'
+export type { TokenUse } from '../csrf/options.ts'
+// By way of the package's entry, which `declare module 'coatcheck'` can only find in a program that has it.
+export type { Session, SessionData } from '../index.ts'
+export {
+  type Answer,
+  answerTo,
+  type CsrfOptions,
+  csrf,
+  type GuardOptions,
+  requireAuth,
+  requireFresh,
+  requireRole,
+} from './node.ts'
 
 declare global {
   namespace Express {

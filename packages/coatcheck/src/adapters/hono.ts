@@ -12,8 +12,11 @@ import { expose, HonoFacts, HonoVisit, isVisited, refusal, type Settings, socket
 
 export { type Answer, answerTo } from '../core/guard.ts'
 export { createSessions } from '../core/sessions.ts'
+export { csrfToken } from '../csrf/check.ts'
+export type { TokenUse } from '../csrf/options.ts'
 // By way of the package's entry, which `declare module 'coatcheck'` can only find in a program that has it.
 export type { SessionData } from '../index.ts'
+export { type CsrfOptions, csrf } from './hono-csrf.ts'
 export type { Session }
 
 /**

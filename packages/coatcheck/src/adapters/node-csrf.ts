@@ -1,11 +1,19 @@
 import { CoatcheckError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
-import { answerTo } from '../core/guard.ts'
+import { type Answer, answerTo } from '../core/guard.ts'
 import { type CsrfRequest, checkRequest, TOKEN_FIELD } from '../csrf/check.ts'
-import { type CsrfOptions, rulesFrom } from '../csrf/options.ts'
+import { type CsrfRuleOptions, rulesFrom } from '../csrf/options.ts'
 import { sendAnswer } from '../http/answer.ts'
 import { slotFor, type Visit, type Visited } from '../http/visit.ts'
 import type { Middleware, NodeRequest } from './node.ts'
+
+/** What `csrf()` takes. */
+export interface CsrfOptions extends CsrfRuleOptions {
+  /** What is sent to a request that is refused. Default: `answerTo`, which says it in JSON. */
+  answer?(error: unknown, request: NodeRequest): Answer
+  /** The property that holds the session, where it is not 'session'. */
+  readonly as?: string
+}
 
 /**
  * Refuses unsafe requests that another site's page may have sent (CSRF; ASVS 5.0 3.5.1 to 3.5.3): 403 `CROSS_ORIGIN`, or
@@ -21,7 +29,7 @@ import type { Middleware, NodeRequest } from './node.ts'
  */
 export function csrf(options: CsrfOptions = {}): Middleware {
   const rules = rulesFrom(options)
-  const { as: name = 'session' } = options
+  const { as: name = 'session', answer = answerTo } = options
   const slot = slotFor(name)
   return function csrf(request, response, next) {
     const visit = (request as NodeRequest & Visited)[slot]
@@ -29,7 +37,7 @@ export function csrf(options: CsrfOptions = {}): Middleware {
     const check = checkRequest(new NodeCsrfRequest(request, visit, visit.exchange), rules)
     const refused = check.conclude(check.wantsField ? fieldOf(request, TOKEN_FIELD) : undefined)
     if (refused === undefined) return next()
-    sendAnswer(response, answerTo(refused))
+    sendAnswer(response, answer(refused, request))
   }
 }
 

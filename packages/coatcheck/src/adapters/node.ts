@@ -12,7 +12,12 @@ import { isVisited, type Next, sessionProperty, slotFor, Visit, type Visited } f
 
 export { type Answer, answerTo } from '../core/guard.ts'
 export { createSessions } from '../core/sessions.ts'
+export { csrfToken } from '../csrf/check.ts'
+export type { TokenUse } from '../csrf/options.ts'
 export type { Next } from '../http/visit.ts'
+// By way of the package's entry, which `declare module 'coatcheck'` can only find in a program that has it.
+export type { Session, SessionData } from '../index.ts'
+export { type CsrfOptions, csrf } from './node-csrf.ts'
 
 /** A request of `node:http`, `node:https` or `node:http2`. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest

@@ -9,8 +9,8 @@ import { parseOrigin } from './origin.ts'
  */
 export type TokenUse = 'accepted' | 'required' | 'off'
 
-/** What `csrf()` takes. Checked once, when it is called. */
-export interface CsrfOptions {
+/** What every framework's `csrf()` takes. Checked once, when it is called. */
+export interface CsrfRuleOptions {
   /**
    * Other origins whose pages may send unsafe requests, exactly as browsers serialize them: `https://app.example.com`. No
    * path, no wildcard, no `null`. Your own origin belongs here if a proxy hides it (another `Host`, another scheme).
@@ -26,8 +26,6 @@ export interface CsrfOptions {
   readonly exempt?: readonly string[]
   /** Default `'accepted'`. */
   readonly tokens?: TokenUse
-  /** The name that holds the session, where it is not 'session'. */
-  readonly as?: string
 }
 
 /** The options, checked. */
@@ -48,7 +46,7 @@ const NO_ROUTE = /^(?:GET|HEAD|OPTIONS) |\/:/
  *
  * @throws CoatcheckError `BAD_OPTION`, at start-up, naming the option and the remedy
  */
-export function rulesFrom(options: CsrfOptions): CsrfRules {
+export function rulesFrom(options: CsrfRuleOptions): CsrfRules {
   return Object.freeze({
     trustedOrigins: new Set(listOf(options.trustedOrigins, 'trustedOrigins').map(checkedOrigin)),
     exempt: new Set(listOf(options.exempt, 'exempt').map(checkedRoute)),

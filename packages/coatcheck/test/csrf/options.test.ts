@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { type CsrfOptions, rulesFrom } from '../../src/csrf/options.ts'
+import { type CsrfRuleOptions, rulesFrom } from '../../src/csrf/options.ts'
 
 const refused = (options: object) => {
-  expect(() => rulesFrom(options as CsrfOptions)).toThrow(expect.objectContaining({ code: 'BAD_OPTION' }))
+  expect(() => rulesFrom(options as CsrfRuleOptions)).toThrow(expect.objectContaining({ code: 'BAD_OPTION' }))
 }
 
 describe('trustedOrigins are exact serialized origins, checked when csrf() is called', () => {
