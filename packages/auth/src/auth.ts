@@ -16,6 +16,7 @@ import type { AuthEvents, LoginFailure } from './events.ts'
 import { type AuthOptions, type AuthSettings, settingsFrom } from './options.ts'
 import { PasswordHasher } from './passwords/hasher.ts'
 import { refuseNewPassword } from './passwords/policy.ts'
+import type { Turn } from './passwords/queue.ts'
 import { ResetTokens } from './reset-token.ts'
 import {
   type ChangeResult,
@@ -133,7 +134,8 @@ export class Auth {
       this.#events.emit('login.throttled', { ...clientOf(request), userId, limit, retryAfter })
       return throttled(reservation)
     }
-    const { attempt, credentials, failure } = await this.#check(reservation, userId, password, identifier)
+    const turn = known === undefined ? 'stranger' : 'known'
+    const { attempt, credentials, failure } = await this.#check(reservation, turn, password, userId, identifier)
     if (failure !== undefined || userId === undefined) {
       this.#tellFailure(request, userId, failure ?? 'unknown-user', reservation)
       return INVALID
@@ -195,7 +197,7 @@ export class Auth {
   async hashPassword(password: string, about: readonly string[] = []): Promise<HashResult> {
     const refusal = await refuseNewPassword(password, about, this.#settings.policy)
     if (refusal !== undefined) return weak(refusal)
-    return { ok: true, passwordHash: await this.#hasher.hash(password) }
+    return { ok: true, passwordHash: await this.#hasher.hash(password, 'stranger') }
   }
 
   /**
@@ -226,7 +228,7 @@ export class Auth {
     const credentials = await this.#users.findCredentials(userId)
     if (!credentials || credentials.disabled) return false
     const expiresAt = this.#settings.now() + this.#settings.resetMs
-    const token = this.#resets.make(userId, credentials.passwordHash, expiresAt)
+    const token = this.#resets.make(userId, credentials, expiresAt)
     await this.#users.sendReset?.({ userId, token, expiresAt: new Date(expiresAt) })
     return true
   }
@@ -243,7 +245,7 @@ export class Auth {
     if (claim === undefined || !isUsablePassword(password)) return INVALID
     const { userId } = claim
     const credentials = await this.#users.findCredentials(userId)
-    if (!credentials || credentials.disabled || !this.#resets.isFor(claim, credentials.passwordHash)) return INVALID
+    if (!credentials || credentials.disabled || !this.#resets.isFor(claim, credentials)) return INVALID
     const hashed = await this.hashPassword(password, credentials.about)
     if (!hashed.ok) return hashed
     const change = { userId, passwordHash: hashed.passwordHash, replaces: credentials.passwordHash, why: 'reset' } as const
@@ -283,18 +285,18 @@ export class Auth {
   }
 
   async #find(identifier: string): Promise<UserId | undefined> {
-    return (await this.#users.findUser(identifier))?.id
+    return (await this.#users.findUser(identifier))?.id ?? undefined
   }
 
   /**
    * The order is the point: first the marks, then the stored string, then the hash. A revocation after the first is seen
    * when the login lands; one before it had its password change stored already.
    */
-  async #check(reservation: Reservation, userId: UserId | undefined, password: string, identifier?: string): Promise<Checked> {
+  async #check(reservation: Reservation, turn: Turn, password: string, userId?: UserId, identifier?: string): Promise<Checked> {
     try {
       const attempt = await this.#sessions.attempt(userId ?? this.#nobody)
       const credentials = await this.#credentials(userId, identifier)
-      const verdict = await this.#hasher.verify(password, credentials?.passwordHash)
+      const verdict = await this.#hasher.verify(password, credentials?.passwordHash, turn)
       return { attempt, credentials, failure: failureOf(credentials, verdict) }
     } catch (error) {
       await reservation.giveBack()
@@ -315,7 +317,7 @@ export class Auth {
     if (!isUsablePassword(password)) return INVALID
     const reservation = await this.#throttle.reauthentication(accountOf(userId, ''))
     if (!reservation.ok) return throttled(reservation)
-    const checked = await this.#check(reservation, userId, password)
+    const checked = await this.#check(reservation, 'known', password, userId)
     if (checked.failure !== undefined) {
       this.#events.emit('reauthentication.failed', { ...clientOf(this.#sessions.requestOf(session)), userId })
       return INVALID

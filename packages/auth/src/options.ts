@@ -27,7 +27,7 @@ export type AuthWeakness =
 export interface PasswordOptions extends Partial<PasswordPolicy>, Partial<HashingCost> {
   /** Hashes computed at once, each on a thread of its own. Default: as many as leave one core to the event loop. */
   readonly concurrency?: number
-  /** Tries that may wait to be hashed; one more is a 503. Default 256. */
+  /** Strangers' tries that may wait to be hashed, and as many of known people's, who go first; one more is a 503. Default 256. */
   readonly longestQueue?: number
   /**
    * Believe a bcrypt string from before for a password over 72 bytes, of which bcrypt sees the first 72 only.
@@ -88,6 +88,9 @@ export function settingsFrom(options: AuthOptions): AuthSettings {
   return settings
 }
 
+/** More threads than any machine has cores to spare; each may take the memory of a hash. */
+const MOST_THREADS = 256
+
 function bad(message: string): CoatcheckError {
   return new CoatcheckError('BAD_OPTION', message)
 }
@@ -124,9 +127,10 @@ function secondsOf(per: Duration, option: string): number {
 
 function hashingFrom(options: PasswordOptions): HasherSettings {
   return Object.freeze({
+    // Beyond these bounds a stored string counts as damaged: see stored.ts.
     memoryKiB: between(8, options.memoryKiB ?? DEFAULT_COST.memoryKiB, MOST_MEMORY_KIB, 'passwords.memoryKiB'),
     passes: between(1, options.passes ?? DEFAULT_COST.passes, MOST_PASSES, 'passwords.passes'),
-    concurrency: positive(options.concurrency ?? fittingConcurrency(), 'passwords.concurrency'),
+    concurrency: between(1, options.concurrency ?? fittingConcurrency(), MOST_THREADS, 'passwords.concurrency'),
     longestQueue: positive(options.longestQueue ?? 256, 'passwords.longestQueue'),
     acceptTruncatedBcrypt: options.acceptTruncatedBcrypt ?? false,
   })
@@ -157,7 +161,6 @@ function refuseWeakness(found: readonly AuthWeakness[], { sessions, allowInProdu
   )
 }
 
-/** Beyond these bounds a stored string counts as damaged: see stored.ts. */
 function between(least: number, value: number, most: number, option: string): number {
   if (Number.isSafeInteger(value) && value >= least && value <= most) return value
   throw bad(`${option} must be a whole number from ${least} to ${most}; got ${JSON.stringify(value)}.`)

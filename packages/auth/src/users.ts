@@ -6,7 +6,7 @@ export interface Credentials {
   readonly passwordHash: string | null
   /** True (or 1) for an account that may not sign in. */
   readonly disabled?: boolean | number | null
-  /** What is known of the person (e-mail address, name): it makes no good password. */
+  /** What is known of the person (e-mail address, name): it makes no good password, and a change of it voids reset mails. */
   readonly about?: readonly string[]
 }
 

@@ -268,6 +268,15 @@ describe('ASVS 6.4.3: reset by mail', () => {
     expect(await reset(here, late)).toMatchObject({ reason: 'invalid' })
   })
 
+  test('is void after a change of the address, to which it was sent', async () => {
+    const here = world()
+    const { id, email } = await here.person(PASSWORD)
+    await ask(here, email)
+    const token = await mail(here)
+    here.users.database.prepare('UPDATE users SET email = ? WHERE id = ?').run('new@example.org', id)
+    expect(await reset(here, token)).toMatchObject({ reason: 'invalid' })
+  })
+
   test('a token changed by a character, of another secret, or of no shape asks no database', async () => {
     const here = world()
     const other = world({ secret: 'another secret of thirty-two bytes or more, for tests' })

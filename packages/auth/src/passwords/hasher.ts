@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { HashJob } from './compute.ts'
 import { type HashThreads, hashThreads, JOBS_IN_HAND } from './hash-threads.ts'
-import { HashQueue } from './queue.ts'
+import { HashQueue, type Turn } from './queue.ts'
 import { BCRYPT_BYTES, parseStored, type StoredPassword, toBase64 } from './stored.ts'
 import { HASH_BYTES, type HashingCost, isWeaker, SALT_BYTES } from './strength.ts'
 
@@ -59,9 +59,9 @@ export class PasswordHasher {
    *
    * @throws CoatcheckError `HASHING_OVERLOADED`
    */
-  async hash(password: string): Promise<string> {
+  async hash(password: string, turn: Turn = 'known'): Promise<string> {
     const { memoryKiB, passes } = this.#settings
-    return String(await this.#compute({ kind: 'hash', password, cost: { memoryKiB, passes } }))
+    return String(await this.#compute(turn, { kind: 'hash', password, cost: { memoryKiB, passes } }))
   }
 
   /**
@@ -69,12 +69,12 @@ export class PasswordHasher {
    *
    * @throws CoatcheckError `HASHING_OVERLOADED`
    */
-  async verify(password: string, stored: string | null | undefined): Promise<Verdict> {
+  async verify(password: string, stored: string | null | undefined, turn: Turn = 'stranger'): Promise<Verdict> {
     // A lone surrogate has no UTF-8 of its own: two different texts would become the same bytes.
-    if (!password.isWellFormed()) return this.#pretend(password, 'mismatch')
+    if (!password.isWellFormed()) return this.#pretend(password, 'mismatch', turn)
     const parsed = parseStored(stored ?? '')
-    if (!stored || parsed === undefined) return this.#pretend(password, stored ? 'unreadable' : 'mismatch')
-    if (!(await this.#compute({ kind: 'verify', password, stored, parsed }))) return 'mismatch'
+    if (!stored || parsed === undefined) return this.#pretend(password, stored ? 'unreadable' : 'mismatch', turn)
+    if (!(await this.#compute(turn, { kind: 'verify', password, stored, parsed }))) return 'mismatch'
     return this.#isBeyondBcrypt(parsed, password) ? 'beyond-bcrypt' : 'match'
   }
 
@@ -89,13 +89,13 @@ export class PasswordHasher {
   }
 
   /** One hash, and no for an answer. */
-  async #pretend(password: string, verdict: Verdict): Promise<Verdict> {
-    await this.verify(password.toWellFormed(), this.#decoy)
+  async #pretend(password: string, verdict: Verdict, turn: Turn): Promise<Verdict> {
+    await this.verify(password.toWellFormed(), this.#decoy, turn)
     return verdict
   }
 
-  #compute(job: HashJob): Promise<string | boolean> {
-    return this.#queue.run(() => {
+  #compute(turn: Turn, job: HashJob): Promise<string | boolean> {
+    return this.#queue.run(turn, () => {
       this.#computed++
       return this.#threads.run(job)
     })

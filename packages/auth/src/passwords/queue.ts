@@ -5,9 +5,12 @@ import { CoatcheckError } from 'coatcheck'
 export interface QueueLimits {
   /** What they have in hand: the hashes that are computed, and the next ones. */
   readonly inHand: number
-  /** Tries that may wait for their turn. */
+  /** Tries that may wait for their turn; as many again of those that go first. */
   readonly longest: number
 }
+
+/** Who goes first: people whom we know, before strangers. A flood of strangers then never keeps them out. */
+export type Turn = 'known' | 'stranger'
 
 /** A guess for the first `Retry-After`, until hashes have been timed. */
 const FIRST_GUESS_MS = 50
@@ -29,7 +32,7 @@ export function fittingConcurrency(cores = availableParallelism()): number {
  */
 export class HashQueue {
   readonly #limits: QueueLimits
-  readonly #waiting: (() => void)[] = []
+  readonly #waiting: Readonly<Record<Turn, (() => void)[]>> = { known: [], stranger: [] }
   #running = 0
   #meanMs = FIRST_GUESS_MS
 
@@ -39,7 +42,7 @@ export class HashQueue {
 
   /** Tries that wait for their turn, and those that the threads have in hand. */
   get load(): { readonly waiting: number; readonly running: number } {
-    return { waiting: this.#waiting.length, running: this.#running }
+    return { waiting: this.#waiting.known.length + this.#waiting.stranger.length, running: this.#running }
   }
 
   /**
@@ -48,8 +51,8 @@ export class HashQueue {
    * @throws CoatcheckError `HASHING_OVERLOADED` (503) at once if the queue is full; `retryAfter` is the time, in
    *   seconds, in which what is queued will be done at today's speed
    */
-  async run<Result>(work: () => Promise<Result>): Promise<Result> {
-    await this.#turn()
+  async run<Result>(turn: Turn, work: () => Promise<Result>): Promise<Result> {
+    await this.#place(turn)
     const startedAt = performance.now()
     try {
       return await work()
@@ -59,27 +62,29 @@ export class HashQueue {
     }
   }
 
-  #turn(): Promise<void> | undefined {
+  #place(turn: Turn): Promise<void> | undefined {
     if (this.#running < this.#limits.inHand) {
       this.#running++
       return undefined
     }
-    if (this.#waiting.length >= this.#limits.longest) throw this.#overloaded()
-    return new Promise(resolve => this.#waiting.push(resolve))
+    const waiting = this.#waiting[turn]
+    if (waiting.length >= this.#limits.longest) throw this.#overloaded()
+    return new Promise(resolve => waiting.push(resolve))
   }
 
   /** Hands the place on, so that nobody who comes later slips in between. */
   #next(): void {
-    const next = this.#waiting.shift()
+    const next = this.#waiting.known.shift() ?? this.#waiting.stranger.shift()
     if (next === undefined) this.#running--
     else next()
   }
 
   #overloaded(): CoatcheckError {
-    const waitMs = (this.#waiting.length * this.#meanMs) / this.#limits.inHand
+    const { waiting } = this.load
+    const waitMs = (waiting * this.#meanMs) / this.#limits.inHand
     return new CoatcheckError(
       'HASHING_OVERLOADED',
-      `${this.#waiting.length} passwords wait to be hashed already; no more are taken. If this lasts without an attack, add cores.`,
+      `${waiting} passwords wait to be hashed already; no more are taken. If this lasts without an attack, add cores.`,
       { retryAfter: Math.max(1, Math.ceil(waitMs / 1000)) },
     )
   }

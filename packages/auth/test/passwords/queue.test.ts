@@ -12,7 +12,7 @@ describe('the hashing queue', () => {
     const queue = new HashQueue({ inHand: 2, longest: 10 })
     const tasks = Array.from({ length: 5 }, held)
     const done: number[] = []
-    const runs = tasks.map((task, i) => queue.run(task.work).then(() => done.push(i)))
+    const runs = tasks.map((task, i) => queue.run('stranger', task.work).then(() => done.push(i)))
     expect(queue.load).toEqual({ running: 2, waiting: 3 })
     for (const task of tasks) {
       task.end()
@@ -27,30 +27,44 @@ describe('the hashing queue', () => {
   test('one beyond its length is refused at once, with a time to come back', async () => {
     const queue = new HashQueue({ inHand: 1, longest: 2 })
     const tasks = Array.from({ length: 3 }, held)
-    const runs = tasks.map(task => queue.run(task.work))
-    const refused = queue.run(async () => {})
+    const runs = tasks.map(task => queue.run('stranger', task.work))
+    const refused = queue.run('stranger', async () => {})
     await expect(refused).rejects.toMatchObject({ code: 'HASHING_OVERLOADED', status: 503, retryAfter: 1 })
     for (const task of tasks) task.end()
     await Promise.all(runs)
-    await expect(queue.run(async () => 'again')).resolves.toBe('again')
+    await expect(queue.run('stranger', async () => 'again')).resolves.toBe('again')
   })
 
   test('the time to come back grows with the queue and with the time that a hash takes', async () => {
     const queue = new HashQueue({ inHand: 1, longest: 40 })
-    for (let i = 0; i < 15; i++) await queue.run(() => new Promise(resolve => setTimeout(resolve, 150)))
+    for (let i = 0; i < 15; i++) await queue.run('stranger', () => new Promise(resolve => setTimeout(resolve, 150)))
     const tasks = Array.from({ length: 41 }, held)
-    const runs = tasks.map(task => queue.run(task.work))
-    const error = await queue.run(async () => {}).catch((reason: { retryAfter: number }) => reason)
+    const runs = tasks.map(task => queue.run('stranger', task.work))
+    const error = await queue.run('stranger', async () => {}).catch((reason: { retryAfter: number }) => reason)
     expect(error?.retryAfter).toBeGreaterThanOrEqual(4)
     expect(error?.retryAfter).toBeLessThanOrEqual(8)
     for (const task of tasks) task.end()
     await Promise.all(runs)
   })
 
+  test('people whom we know go before strangers, and find room where strangers find none', async () => {
+    const queue = new HashQueue({ inHand: 1, longest: 3 })
+    const first = held()
+    const done: string[] = []
+    const runs = [queue.run('stranger', first.work)]
+    for (let i = 0; i < 3; i++) runs.push(queue.run('stranger', async () => void done.push(`stranger ${i}`)))
+    await expect(queue.run('stranger', async () => {})).rejects.toMatchObject({ code: 'HASHING_OVERLOADED' })
+    for (let i = 0; i < 3; i++) runs.push(queue.run('known', async () => void done.push(`known ${i}`)))
+    await expect(queue.run('known', async () => {})).rejects.toMatchObject({ code: 'HASHING_OVERLOADED' })
+    first.end()
+    await Promise.all(runs)
+    expect(done).toEqual(['known 0', 'known 1', 'known 2', 'stranger 0', 'stranger 1', 'stranger 2'])
+  })
+
   test('work that fails gives its place on', async () => {
     const queue = new HashQueue({ inHand: 1, longest: 2 })
-    const failing = queue.run(() => Promise.reject(new Error('broken')))
-    const next = queue.run(async () => 'fine')
+    const failing = queue.run('stranger', () => Promise.reject(new Error('broken')))
+    const next = queue.run('stranger', async () => 'fine')
     await expect(failing).rejects.toThrow('broken')
     await expect(next).resolves.toBe('fine')
   })

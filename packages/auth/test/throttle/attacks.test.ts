@@ -158,6 +158,31 @@ describe('ASVS 6.1.1: an account is slowed for strangers, and never locked for i
     expect(await login(new Browser(here.sessions, '198.51.100.9'), here, email)).toMatchObject({ ok: true })
   })
 
+  test('a flood that fills the hashing queue keeps no known browser out', async () => {
+    const here = world({ passwords: { concurrency: 1, longestQueue: 20, memoryKiB: 19_456, passes: 2 } })
+    const { email } = await here.person(PASSWORD)
+    const owner = new Browser(here.sessions, '192.0.2.1')
+    await login(owner, here, email)
+    const flood = times(200, i => {
+      const browser = new Browser(here.sessions, address(i))
+      return browser.request(session =>
+        here.auth.login(session, { identifier: `user${i}@example.org`, password: 'wrong password' }),
+      )
+    })
+    const results = Promise.allSettled(flood)
+    await expect(login(new Browser(here.sessions, '198.51.100.9'), here, email)).rejects.toMatchObject({
+      code: 'HASHING_OVERLOADED',
+    })
+    const startedAt = performance.now()
+    expect(await login(owner, here, email)).toMatchObject({ ok: true })
+    const waited = performance.now() - startedAt
+    const refused = (await results).filter(({ status }) => status === 'rejected').length
+    console.log(
+      `a flood of 200, ${refused} of them refused: the owner waited ${waited.toFixed(0)} ms, the flood ${(performance.now() - startedAt).toFixed(0)} ms`,
+    )
+    expect(refused).toBeGreaterThan(100)
+  })
+
   test("a browser known for one account has nothing of its own for another's", async () => {
     const here = world()
     const [mallory, ann] = [await here.person(PASSWORD), await here.person(PASSWORD)]
