@@ -329,6 +329,23 @@ describe('what a correct password forgets, and what not', () => {
     expect(result.ok || result.reason !== 'throttled' ? Number.NaN : result.retryAfter).toBeLessThanOrEqual(60)
   })
 
+  test('in whatever order the limits are given, a burst is sent away for a minute and not for a day', async () => {
+    const here = world({
+      limits: {
+        perAccount: [
+          { tries: 100, per: '1d' },
+          { tries: 10, per: '1m' },
+        ],
+      },
+    })
+    const tries = times(1000, i => new Browser(here.sessions, address(i)))
+    const form = { identifier: 'nobody@example.org', password: PASSWORD }
+    const results = await Promise.all(tries.map(browser => browser.request(session => here.auth.login(session, form))))
+    const waits = results.flatMap(result => (!result.ok && result.reason === 'throttled' ? [result.retryAfter] : []))
+    expect(waits).toHaveLength(990)
+    expect(Math.max(...waits)).toBeLessThanOrEqual(60)
+  })
+
   test('correct logins are not counted: three hundred from one address, at a limit of a hundred', async () => {
     const here = world({ limits: { perIp: [{ tries: 100, per: '1d' }] } })
     for (let i = 0; i < 300; i++) {
