@@ -20,9 +20,12 @@ const checkbox = v.optional(
 
 const returnTo = v.optional(v.string('Must be text.'), '')
 const emailLength = v.maxLength<string, number, string>(LONGEST_EMAIL, 'That is too long for an e-mail address.')
-const passwordLength = v.maxLength<string, number, string>(LONGEST_PASSWORD, `At most ${LONGEST_PASSWORD} characters, please.`)
+const passwordLength = v.check<string, string>(
+  text => lengthOf(text) <= LONGEST_PASSWORD,
+  `At most ${LONGEST_PASSWORD} characters, please.`,
+)
 const passwordMinimum = v.check<string, string>(
-  text => [...text].length >= SHORTEST_PASSWORD,
+  text => lengthOf(text) >= SHORTEST_PASSWORD,
   `Choose ${SHORTEST_PASSWORD} characters or more; 15 are better.`,
 )
 
@@ -44,6 +47,11 @@ export const signUpInput = v.object({
   remember: checkbox,
   returnTo,
 })
+
+/** In code points, as people count. */
+function lengthOf(text: string): number {
+  return [...text].length
+}
 
 function text(missing: string) {
   return v.pipe(v.string(missing), v.nonEmpty(missing))

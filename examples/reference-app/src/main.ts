@@ -72,8 +72,12 @@ function onSignal(stop: () => Promise<void>): void {
 /** Takes no more connections, and waits for the requests that are under way. */
 function closed(server: Server): Promise<void> {
   return new Promise(resolve => {
-    server.close(() => resolve())
-    server.closeIdleConnections()
+    // A browser keeps its connection open after the last answer: nothing more will come on it.
+    const sweep = setInterval(() => server.closeIdleConnections(), 50)
+    server.close(() => {
+      clearInterval(sweep)
+      resolve()
+    })
     setTimeout(() => server.closeAllConnections(), GRACE_MS).unref()
   })
 }

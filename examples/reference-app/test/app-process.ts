@@ -5,6 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
+const running = new Set<ChildProcess>()
+// A test that fails half-way leaves no process behind.
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 const MAIN = join(import.meta.dirname, '../src/main.ts')
 
 /** The accounts that every test begins with. */
@@ -53,6 +59,8 @@ export async function failedStart(env: NodeJS.ProcessEnv): Promise<{ readonly co
 function launch(env: NodeJS.ProcessEnv): { child: ChildProcess; output: string[] } {
   const output: string[] = []
   const child = spawn(process.execPath, [MAIN], { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  running.add(child)
+  child.once('exit', () => running.delete(child))
   for (const stream of [child.stdout, child.stderr]) {
     if (stream) createInterface({ input: stream }).on('line', line => output.push(line))
   }

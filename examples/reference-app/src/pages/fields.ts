@@ -28,7 +28,7 @@ export function emailField(form: FormState): Html {
 
 export function passwordField(form: FormState, { label, autocomplete, hint }: PasswordFieldOptions): Html {
   const input = html`<input id="password" name="password" type="password" autocomplete="${autocomplete}"
- required maxlength="4096"${marks(form, 'password', hint)}>`
+ required${marks(form, 'password', hint)}>`
   return field(form, 'password', label, input, hint)
 }
 

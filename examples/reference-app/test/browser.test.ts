@@ -1,0 +1,205 @@
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { service } from '../../../test/services/service.ts'
+import { type AppProcess, admin, dataFolder, member, startApp } from './app-process.ts'
+import { withoutSessionStore } from './outage.ts'
+import { faintTexts, optionsFor, overflowing, takePicture, views } from './screens.ts'
+
+const MAC =
+  'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36'
+const WINDOWS = 'Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:132.0) Gecko/20100101 Firefox/132.0'
+const IPHONE =
+  'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1'
+const IPAD =
+  'Mozilla/5.0 (iPad; CPU OS 16_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/16.6 Mobile/15E148 Safari/604.1'
+
+const found = await service('chromium')
+
+describe.skipIf(found.missing)('in a browser', () => {
+  const folder = dataFolder()
+  let app: AppProcess
+  let browser: Browser
+  const contexts: BrowserContext[] = []
+
+  beforeAll(async () => {
+    app = await startApp(folder.path)
+    // The sandbox needs rights that root in a container has not; the browser visits nothing but the app.
+    browser = await chromium.launch({ executablePath: found.url ?? '', args: ['--no-sandbox'] })
+  })
+  afterAll(async () => {
+    await browser?.close()
+    await app?.stop()
+    folder.remove()
+  })
+
+  /** A browser of its own, without scripts unless asked for: pages must be whole without. */
+  async function open(options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> {
+    const context = await browser.newContext({ javaScriptEnabled: false, ...options })
+    contexts.push(context)
+    return context.newPage()
+  }
+
+  async function signIn(page: Page, who: { email: string; password: string }): Promise<void> {
+    await page.goto(`${app.url}/login`)
+    await page.getByLabel('E-mail address').fill(who.email)
+    await page.getByLabel('Password').fill(who.password)
+    await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click()
+    await page.waitForURL('**/dashboard')
+  }
+
+  test('a person signs up, signs in, sees their devices, signs one out, survives a restart, and signs out', async () => {
+    const who = { email: 'ada@example.com', password: 'correct horse battery staple' }
+    const mac = await open({ userAgent: MAC })
+
+    await mac.goto(app.url)
+    await mac.getByRole('main').getByRole('link', { name: 'Make an account' }).click()
+    await mac.getByLabel('E-mail address').fill(who.email)
+    await mac.getByLabel('Password').fill(who.password)
+    await mac.getByLabel('Keep me signed in').check()
+    await mac.getByRole('button', { name: 'Sign up' }).click()
+    await mac.waitForURL('**/dashboard')
+    await mac.getByRole('button', { name: 'Sign out' }).click()
+    expect(await mac.getByRole('status').textContent()).toBe('You have signed out.')
+
+    await mac.goto(`${app.url}/account/sessions`)
+    expect(mac.url()).toBe(`${app.url}/login?returnTo=%2Faccount%2Fsessions`)
+    await mac.getByLabel('E-mail address').fill(who.email)
+    await mac.getByLabel('Password').fill(who.password)
+    await mac.getByLabel('Keep me signed in').check()
+    await mac.getByRole('main').getByRole('button', { name: 'Sign in' }).click()
+    expect(mac.url()).toBe(`${app.url}/account/sessions`)
+
+    const windows = await open({ userAgent: WINDOWS })
+    await signIn(windows, who)
+    await mac.reload()
+    const names = await mac.getByRole('listitem').getByRole('heading').allTextContents()
+    expect(names).toEqual(['Chrome on macOS This device', 'Firefox on Windows'])
+
+    await mac.getByRole('button', { name: 'Sign out Firefox on Windows' }).click()
+    expect(await mac.getByRole('status').textContent()).toBe('Signed out: Firefox on Windows.')
+    await windows.reload()
+    expect(windows.url()).toBe(`${app.url}/login?returnTo=%2Fdashboard`)
+
+    const { port } = new URL(app.url)
+    expect(await app.stop()).toBe(0)
+    app = await startApp(folder.path, { PORT: port })
+    await mac.goto(`${app.url}/dashboard`)
+    expect(await mac.getByRole('heading', { level: 1 }).textContent()).toBe('Dashboard')
+
+    await mac.getByRole('button', { name: 'Sign out' }).click()
+    await mac.goto(`${app.url}/dashboard`)
+    expect(mac.url()).toBe(`${app.url}/login?returnTo=%2Fdashboard`)
+  })
+
+  test('the back button after a sign-out shows nothing of the person', async () => {
+    const page = await open()
+    await signIn(page, member)
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.goBack()
+    expect(page.url()).toMatch(/\/login/)
+    expect(await page.content()).not.toContain(member.email)
+  })
+
+  test('everything is reached with the keyboard, and what has the focus is seen', async () => {
+    const page = await open()
+    await page.goto(`${app.url}/login`)
+    const reached: string[] = []
+    for (let step = 0; step < 9; step++) {
+      await page.keyboard.press('Tab')
+      const focused = page.locator(':focus')
+      reached.push((await focused.getAttribute('name')) ?? (await focused.textContent()) ?? '')
+      expect(await page.evaluate('getComputedStyle(document.activeElement).outlineWidth')).toBe('3px')
+    }
+    expect(reached).toEqual([
+      'Skip to content',
+      'Coatcheck',
+      'Sign in',
+      'Sign up',
+      'email',
+      'password',
+      'remember',
+      'Sign in',
+      'Make an account',
+    ])
+  })
+
+  test('no page asks another host for anything, sets a cookie for a visitor, or breaks its own policy', async () => {
+    const page = await open({ javaScriptEnabled: true })
+    const requests: string[] = []
+    const complaints: string[] = []
+    page.on('request', request => requests.push(new URL(request.url()).origin))
+    page.on('console', message => {
+      if (!message.text().includes('the server responded with a status of 404')) complaints.push(message.text())
+    })
+    for (const path of ['/', '/login', '/signup', '/nothing']) await page.goto(app.url + path)
+    expect(new Set(requests)).toEqual(new Set([app.url]))
+    expect(await page.context().cookies()).toEqual([])
+    await signIn(page, member)
+    for (const path of ['/dashboard', '/account/sessions']) await page.goto(app.url + path)
+    expect(complaints).toEqual([])
+    expect(new Set(requests)).toEqual(new Set([app.url]))
+  })
+
+  describe('each page', () => {
+    beforeAll(async () => {
+      for (const userAgent of [IPHONE, WINDOWS, IPAD]) {
+        for (const who of [member, admin]) await signIn(await open({ userAgent }), who)
+      }
+    })
+
+    test.each(views)('fits and is readable: $size, $scheme', { timeout: 60_000 }, async view => {
+      const page = await open({ ...optionsFor(view), javaScriptEnabled: true, userAgent: MAC })
+      const main = page.getByRole('main')
+      const look = async (name: string) => {
+        await takePicture(page, name, view)
+        expect({ name, overflowing: await overflowing(page), faint: await faintTexts(page) }).toEqual({
+          name,
+          overflowing: [],
+          faint: [],
+        })
+      }
+      const submit = (name: string) => main.getByRole('button', { name, exact: true }).click()
+
+      await page.goto(app.url)
+      await look('home')
+      await page.goto(`${app.url}/nothing`)
+      await look('not-found')
+      await page.goto(`${app.url}/signup`)
+      await look('sign-up')
+      await page.getByLabel('E-mail address').fill('no address')
+      await submit('Sign up')
+      await look('sign-up-refused')
+      await page.goto(`${app.url}/login?ended`)
+      await look('sign-in')
+      await page.getByLabel('E-mail address').fill(member.email)
+      await page.getByLabel('Password').fill('wrong')
+      await submit('Sign in')
+      await look('sign-in-refused')
+
+      await signIn(page, member)
+      await look('dashboard')
+      await page.goto(`${app.url}/account/sessions`)
+      await look('devices')
+      await page.goto(`${app.url}/admin`)
+      await look('forbidden')
+      await withoutSessionStore(folder.path, async () => {
+        await page.goto(`${app.url}/dashboard`)
+        await look('unavailable')
+      })
+      await page.goto(`${app.url}/dashboard`)
+
+      await signInInstead(page, admin)
+      await look('dashboard-admin')
+      await page.goto(`${app.url}/admin`)
+      await main.locator('summary').last().click()
+      await look('admin')
+      await submit('Sign everyone out')
+      await look('admin-refused')
+    })
+  })
+
+  async function signInInstead(page: Page, who: { email: string; password: string }): Promise<void> {
+    await page.getByRole('button', { name: 'Sign out', exact: true }).first().click()
+    await signIn(page, who)
+  }
+})
