@@ -23,7 +23,7 @@ export class Refusal extends Error {
 export type SayError = (error: unknown, req: Request) => Answer
 
 /** What a browser without a sign-in is told that tried to change something. */
-export const SIGNED_OUT_PATH = '/login?ended'
+const SIGNED_OUT_PATH = '/login?ended'
 
 /**
  * One answer to each error: JSON for programs, a page for browsers. Nothing of a failure's inside is told (ASVS 5.0

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { chmodSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 
-export type Role = 'admin' | 'member'
+type Role = 'admin' | 'member'
 
 /** A person with an account. */
 export interface User {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { BrowserContextOptions, Page } from 'playwright-core'
 
 /** Where pictures of the pages go, for people to look at. Ignored by git. */
-export const PICTURES = join(import.meta.dirname, '../../../node_modules/.cache/coatcheck/reference-app')
+const PICTURES = join(import.meta.dirname, '../../../node_modules/.cache/coatcheck/reference-app')
 
 const sizes = { phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 800 } } as const
 const schemes = ['light', 'dark'] as const

@@ -7,7 +7,7 @@ import { time } from './time.ts'
 /** What has to be typed before everybody is signed out. */
 export const EVERYONE = 'sign out everyone'
 
-export interface UserRow {
+interface UserRow {
   readonly user: User
   /** How many sessions are alive. */
   readonly sessions: number
