@@ -400,8 +400,11 @@ export class RequestExchange implements Exchange, SessionOwner {
     const attempt = { ...options, attempt: await this.#engine.attempt(userId, options.attempt) }
     const record = this.#record
     const another = record?.userId != null && record.userId !== userId
-    const before = this.#setUser(id, userId, another ? (options.keep ?? []) : undefined)
+    const before = this.#text()
     try {
+      if (another) emptySession(this.session, options.keep)
+      Object.assign(this.session, options.data, { userId: typeof id === 'bigint' ? userId : id })
+      this.#requireNamed(userId)
       if (record !== undefined && !another) return await this.#promote(record, attempt)
       await this.#birth(attempt)
       if (record !== undefined) await this.#endReplaced(record)
@@ -411,13 +414,8 @@ export class RequestExchange implements Exchange, SessionOwner {
     }
   }
 
-  /** Names the person in the bag, emptied first where it was another's. Gives the bag as it was. */
-  #setUser(id: unknown, userId: string, kept: readonly (keyof Bag)[] | undefined): string {
-    const before = this.#text()
-    if (kept !== undefined) emptySession(this.session, kept)
-    Object.assign(this.session, { userId: typeof id === 'bigint' ? userId : id })
-    if (this.#after() === userId) return before
-    this.#restore(before)
+  #requireNamed(userId: string): void {
+    if (this.#after() === userId) return
     throw new CoatcheckError(
       'BAD_IDENTITY',
       'login(userId) set data.userId, but identify(data) names somebody else or nobody. Make identify read data.userId.',
@@ -478,10 +476,12 @@ export class RequestExchange implements Exchange, SessionOwner {
     if (this.#record !== undefined) this.#tell('session.late', { id: this.#record.id })
   }
 
-  /** A save that finds its session ended has nowhere to go (law 4). */
+  /**
+   * A save that finds its session ended has nowhere to go (law 4). The record stays known as what it was: a login that
+   * follows in this request must not take its data for the newcomer's.
+   */
   #drop(): void {
     this.#tell('session.dropped', { id: this.id ?? null, userId: this.userId })
-    this.#adopt(undefined)
     this.#standing = 'gone'
     this.#base = this.#text()
   }
@@ -530,7 +530,7 @@ export class RequestExchange implements Exchange, SessionOwner {
       lastSeenAt: now,
       expiresAt: now + this.#engine.settings.clocks.absoluteMs,
       remember: false,
-      ip: cut(this.#facts.ip(), 45),
+      ip: cut(plainAddress(this.#facts.ip()), 45),
       userAgent: cut(this.#facts.userAgent(), 256),
     }
   }
@@ -598,6 +598,11 @@ export class RequestExchange implements Exchange, SessionOwner {
   #tell<Name extends keyof SessionEvents>(name: Name, event: SessionEvents[Name]): void {
     this.#engine.events.emit(name, event)
   }
+}
+
+/** An IPv4 address as itself, also where a dual-stack socket gives it mapped into IPv6 (RFC 4291 §2.5.5.2). */
+function plainAddress(ip: string | undefined): string | undefined {
+  return ip?.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '')
 }
 
 function cut(text: string | undefined, length: number): string | null {

@@ -11,6 +11,8 @@ export interface LoginOptions {
   readonly remember?: boolean
   /** Keys to carry over when one person's session becomes another's; by default none are. */
   readonly keep?: readonly (keyof Bag)[]
+  /** Data to set in the same write, the role for instance: after another person's data is gone, before the token leaves. */
+  readonly data?: Bag
   /** From `sessions.attempt(userId)`, made before the credentials were looked up, so that no revocation is outrun. */
   readonly attempt?: LoginAttempt
 }

@@ -173,6 +173,54 @@ describe('the ways of old', () => {
 })
 
 describe('within one request', () => {
+  test('login with data is one write: no second rotation for the role, and another person’s data is gone before', async () => {
+    const { sessions, browser } = open()
+    await browser.request(sessions, ({ session }) => session.login('ann', { data: { role: 'admin' } }))
+    await browser.request(sessions, ({ session }) => Object.assign(session, { draft: 1 }))
+    const rotated: string[] = []
+    sessions.on('session.rotated', ({ reason }) => rotated.push(reason))
+    await browser.request(sessions, ({ session }) => session.login('bob', { data: { role: 'member' } }))
+    expect({ ...(await browser.send(sessions)).session }).toEqual({ userId: 'bob', role: 'member' })
+    expect(rotated).toEqual([])
+  })
+
+  test('a login whose data cannot be set leaves the first person signed in, with all of their data', async () => {
+    const { sessions, browser } = open()
+    await browser.login(sessions, 'ann')
+    await browser.request(sessions, ({ session }) => Object.assign(session, { cart: 1 }))
+    await browser.request(sessions, async ({ session }) => {
+      expect(await codeOf(() => session.login('bob', { data: { id: 'x' } as object }))).toBe('RESERVED_KEY')
+    })
+    expect({ ...(await browser.send(sessions)).session }).toEqual({ userId: 'ann', cart: 1 })
+  })
+
+  test.each(['bob', 'ann'])(
+    'after a session that ended under the request, a login of %s gets nothing of its data',
+    async userId => {
+      const { sessions, browser } = open()
+      await browser.login(sessions, 'ann')
+      await browser.request(sessions, ({ session }) => Object.assign(session, { secret: 'of ann' }))
+      const exchange = await browser.send(sessions)
+      Object.assign(exchange.session, { more: 'of ann' })
+      await sessions.revokeUser('ann')
+      await exchange.session.save()
+      await exchange.session.login(userId)
+      browser.receive((await exchange.commit()).setCookie)
+      expect({ ...(await browser.send(sessions)).session }).toEqual({ userId })
+    },
+  )
+
+  test('an IPv4 address is filed as itself, mapped into IPv6 or not', async () => {
+    const { sessions } = open()
+    const exchange = await sessions.open(undefined, {
+      secure: () => true,
+      ip: () => '::ffff:192.0.2.7',
+      userAgent: () => undefined,
+    })
+    await exchange.session.login('ann')
+    expect((await sessions.list('ann'))[0]?.ip).toBe('192.0.2.7')
+  })
+
   test('a login that the handler forgot to await is in the response all the same', async () => {
     const { sessions, browser } = open()
     await browser.request(sessions, ({ session }) => void session.login('ann'))
