@@ -191,11 +191,13 @@ export function createSession(owner: SessionOwner, json: string): Session {
 
 /** Puts the data of `json` into an empty session. */
 export function fillSession(session: Session, json: string): void {
-  if (json !== '{}') assignData(session, JSON.parse(json) as Bag)
+  if (json === '{}') return
+  const bag: Bag = session
+  assignData(bag, JSON.parse(json) as Bag)
 }
 
-function assignData(session: Bag, data: Bag): void {
-  for (const key in data) session[key as keyof Bag] = data[key as keyof Bag]
+function assignData(bag: Record<string, unknown>, data: Record<string, unknown>): void {
+  for (const key in data) bag[key] = data[key]
 }
 
 /**
