@@ -11,8 +11,7 @@ export function coatcheckApp(store: SessionStore): Express {
   const app = express()
   app.use(session(benchSessions(store)))
   app.post('/login/:userId', async (req, res) => {
-    await req.session.login(req.params.userId)
-    req.session.role = personalData(req.params.userId).role
+    await req.session.login(req.params.userId, { data: personalData(req.params.userId) })
     res.json({ ok: true })
   })
   app.get('/me', (req, res) => res.json({ userId: req.session.userId }))

@@ -12,8 +12,7 @@ export const start: StartSubject = async users => {
     .use(session(benchSessions(memoryStore())))
     .post('/login/:userId', async c => {
       const userId = c.req.param('userId')
-      await c.var.session.login(userId)
-      c.var.session.role = personalData(userId).role
+      await c.var.session.login(userId, { data: personalData(userId) })
       return c.json({ ok: true })
     })
     .get('/me', c => c.json({ userId: c.var.session.userId }))
