@@ -53,8 +53,16 @@ function pack(folder: string): Packed {
     file => !/^(dist|src)\/.*\.(js|ts|map)$|^(package\.json|LICENSE|README\.md|THIRD-PARTY\.md)$/.test(file),
   )
   if (stray.length > 0) fail(`${packed.name} is packed with ${stray.join(', ')}`)
+  const stale = files.filter(file => file.endsWith('.js') && !files.includes(sourceOf(file)))
+  if (stale.length > 0)
+    fail(`${packed.name} is packed with what no source builds any more: ${stale.join(', ')}. Remove its dist folder.`)
   report(`packed ${packed.name}: ${packed.entryCount} files, ${packed.size} bytes`)
   return { name: packed.name, tarball: join(work, packed.filename) }
+}
+
+/** The compiler never removes what it once wrote, and what it wrote is what is published. */
+function sourceOf(file: string): string {
+  return file.replace(/^dist\//, 'src/').replace(/\.js$/, '.ts')
 }
 
 function inspect({ name, tarball }: Packed): void {

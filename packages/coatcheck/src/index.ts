@@ -5,7 +5,7 @@ export { Emitter, type EndReason, type SessionEventName, type SessionEvents } fr
 export type { Exchange, Outgoing, RequestFacts } from './core/exchange.ts'
 export { assertSignedIn, safeReturnPath } from './core/guard.ts'
 export type { LoginAttempt } from './core/login-attempt.ts'
-export type { CookieOptions, SessionsOptions, Weakness } from './core/options.ts'
+export type { CookieOptions, NearCacheOptions, SessionsOptions, Weakness } from './core/options.ts'
 export { decodeRecord, encodeRecord, type SessionRecord } from './core/record.ts'
 export type { LoginOptions, Session, SessionMethods, SignedInSession } from './core/session.ts'
 // A star, because only then does `declare module 'coatcheck'` reach the interface behind it.

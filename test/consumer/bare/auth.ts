@@ -28,12 +28,12 @@ createAuth({
   findCredentials: () => null,
   savePassword: () => true,
 })
-// @ts-expect-error savePassword must say whether it saved
 createAuth({
   sessions,
   limiter: memoryLimiter(),
   findUser: () => null,
   findCredentials: () => null,
+  // @ts-expect-error savePassword must say whether it saved
   savePassword: async () => {},
 })
 // @ts-expect-error no limiter, no login

@@ -13,10 +13,10 @@ export interface Clocks {
 type Lived = Pick<SessionRecord, 'lastSeenAt' | 'expiresAt' | 'remember'>
 
 /** How much longer than its life a record is kept, so that a skewed clock of the backend ends nothing early (law 8). */
-export const SLACK_MS = 600_000
+const SLACK_MS = 600_000
 
 /** The moment at which the session dies unless it is used again. A remembered one does not idle out. */
-export function endsAt(record: Lived, clocks: Clocks): number {
+function endsAt(record: Lived, clocks: Clocks): number {
   if (record.remember) return record.expiresAt
   return Math.min(record.expiresAt, record.lastSeenAt + clocks.idleMs)
 }
