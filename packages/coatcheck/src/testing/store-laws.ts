@@ -1,5 +1,6 @@
 import type { MaybePromise, SessionStore } from '../core/store.ts'
 import { type Law, type Skip, withSkips } from './law.ts'
+import { agingLaws } from './laws/aging.ts'
 import { creationLaws } from './laws/creation.ts'
 import { endingLaws } from './laws/ending.ts'
 import { listingLaws } from './laws/listing.ts'
@@ -15,7 +16,7 @@ export interface StoreSpace {
    * lives in one process gives `store` itself. Called at most once.
    */
   second(): MaybePromise<SessionStore>
-  /** Puts a value that Coatcheck did not write where the record of this id would be; left out if that cannot be. */
+  /** Puts a value that Coatcheck did not write where the record of this id would be. */
   plant?(id: string): MaybePromise<void>
   /** Closes both stores and removes the records. */
   close(): MaybePromise<void>
@@ -29,6 +30,8 @@ export interface StoreHarness {
   open(): MaybePromise<StoreSpace>
   /** Why the store has no `prune`, if it has none: its backend forgets by itself. */
   readonly noPrune?: string
+  /** Why no space has a `plant`, if none has: nothing foreign can be where a record would be. */
+  readonly noPlant?: string
   /** Laws that this store cannot keep. What it declares in `cannot` needs no skip: the refusal is proven instead. */
   readonly skip?: readonly Skip[]
 }
@@ -58,7 +61,7 @@ export interface StoreLaw {
  * server all of them take some ten seconds.
  */
 export function storeLaws(harness: StoreHarness): readonly Law[] {
-  const chapters = [creationLaws, savingLaws, endingLaws, listingLaws, raceLaws, watchLaws]
+  const chapters = [creationLaws, savingLaws, endingLaws, listingLaws, raceLaws, watchLaws, agingLaws]
   const laws = chapters.flat().map(law => runnable(law, harness))
   return withSkips(laws, harness.skip ?? [])
 }

@@ -179,8 +179,9 @@ export const creationLaws: readonly StoreLaw[] = [
   },
   {
     name: "another application's value under our key is a typed error, and is left alone",
-    async prove({ store, plant }) {
-      if (plant === undefined) return
+    async prove({ store, plant }, { noPlant }) {
+      if (noPlant !== undefined) return assert.equal(plant, undefined, 'a space that has a plant must be held to it')
+      assert.ok(plant, 'no plant, and no reason (noPlant) given')
       const id = sampleRecord().id
       await plant(id)
       await assert.rejects(async () => store.read(id), isForeign)

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { setTimeout as delay } from 'node:timers/promises'
 import { HOUR_MS, later, nextVersion, preparedRecord, sampleHash, storedRecord } from '../records.ts'
 import type { StoreLaw } from '../store-laws.ts'
 import { dataOf } from './creation.ts'
@@ -163,36 +162,6 @@ export const savingLaws: readonly StoreLaw[] = [
       await (await second()).delete(ended.id)
       await store.touch(ended.id, ended.lastSeenAt + 1, later())
       assert.equal(await store.read(ended.id), undefined)
-    },
-  },
-  {
-    law: 8,
-    name: 'a touch or a save that comes late from the past does not shorten the life of a record',
-    async prove({ store }) {
-      const now = Date.now()
-      const touched = await storedRecord(store, { lastSeenAt: now })
-      await store.touch(touched.id, now - 1, now - HOUR_MS)
-      const saved = await storedRecord(store, { lastSeenAt: now }, now + 1000)
-      await store.touch(saved.id, now + HOUR_MS, now + 1000 + HOUR_MS)
-      assert.equal(await store.replace(nextVersion(saved), now + 1000), 'saved')
-      await delay(2500)
-      await store.prune?.(Date.now(), 1000)
-      assert.ok(await store.read(touched.id), 'a late touch')
-      assert.ok(await store.read(saved.id), 'a late save')
-    },
-  },
-  {
-    law: 8,
-    name: 'a touch and a save prolong the life of a record',
-    async prove({ store }) {
-      const touched = await storedRecord(store, {}, Date.now() + 1000)
-      const saved = await storedRecord(store, {}, Date.now() + 1000)
-      await store.touch(touched.id, touched.lastSeenAt + 1, later())
-      assert.equal(await store.replace(nextVersion(saved), later()), 'saved')
-      await delay(2500)
-      await store.prune?.(Date.now(), 1000)
-      assert.ok(await store.read(touched.id), 'touched')
-      assert.ok(await store.read(saved.id), 'saved')
     },
   },
   {
