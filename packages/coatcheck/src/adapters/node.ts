@@ -1,12 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { isIP } from 'node:net'
-import { type Duration, durationMs } from '../core/clock.ts'
+import type { Duration } from '../core/clock.ts'
 import { CoatcheckError } from '../core/errors.ts'
-import { type Answer, answerTo, checkFresh, checkRole, checkSignedIn, loginLocation, wantsPage } from '../core/guard.ts'
+import { type Answer, answerTo } from '../core/guard.ts'
 import type { Session } from '../core/session.ts'
 import type { Sessions } from '../core/sessions.ts'
 import { sendAnswer } from '../http/answer.ts'
+import { checkedHops, forwarded } from '../http/forwarded.ts'
+import * as guards from '../http/guards.ts'
 import type { NodeResponse } from '../http/node-response.ts'
 import { isVisited, type Next, sessionProperty, slotFor, Visit, type Visited } from '../http/visit.ts'
 
@@ -49,16 +51,9 @@ export interface SessionMiddlewareOptions {
 }
 
 /** How a guard may be set. */
-export interface GuardOptions {
-  /**
-   * Where the browser is sent (303) when it loads a page that it may not see, with the way back in `returnTo`. Without
-   * it, and for everything but page loads, the answer is JSON.
-   */
-  readonly loginPath?: string
+export interface GuardOptions extends guards.GuardOptions {
   /** What is sent where the guard refuses and does not redirect. Default: `answerTo`, which says it in JSON. */
   answer?(error: unknown, request: NodeRequest): Answer
-  /** The property that holds the session, where it is not 'session'. */
-  readonly as?: string
 }
 
 /**
@@ -70,22 +65,18 @@ export interface GuardOptions {
  * @throws CoatcheckError `NO_SESSION`, with a request, if another middleware has the property
  */
 export function session(sessions: Sessions, options: SessionMiddlewareOptions = {}): Middleware {
-  const { as: name = 'session', trustProxy = 0, answer } = options
-  if (!Number.isInteger(trustProxy) || trustProxy < 0) throw badTrust(trustProxy)
+  const { as: name = 'session', answer } = options
+  const hops = checkedHops(options.trustProxy)
   const slot = slotFor(name)
   const property = sessionProperty(name, slot)
   return function session(request, response, next) {
     const visited = request as NodeRequest & Visited
     if (isVisited(visited, slot, name, sessions)) return next()
-    const visit = new NodeVisit(sessions, request, response, next, trustProxy, answer)
+    const visit = new NodeVisit(sessions, request, response, next, hops, answer)
     visited[slot] = visit
     Object.defineProperty(request, name, property)
     return visit.start(request.headers.cookie)
   }
-}
-
-function badTrust(value: unknown): CoatcheckError {
-  return new CoatcheckError('BAD_OPTION', `trustProxy is the number of your own proxies (0, 1, 2 …), not ${String(value)}.`)
 }
 
 class NodeVisit extends Visit {
@@ -119,12 +110,9 @@ class NodeVisit extends Visit {
     return this.#request.headers['user-agent']
   }
 
-  /** What the outermost proxy of ours wrote: each adds at the end, and the beginning may be the client's invention. */
-  #forwarded(header: string): string | undefined {
-    const value = this.#hops > 0 ? this.#request.headers[header] : undefined
-    if (value === undefined) return undefined
-    const hops = String(value).split(',')
-    return hops[Math.max(0, hops.length - this.#hops)]?.trim()
+  #forwarded(header: 'x-forwarded-for' | 'x-forwarded-proto'): string | undefined {
+    const value = this.#request.headers[header]
+    return forwarded(typeof value === 'object' ? value.join() : value, this.#hops)
   }
 }
 
@@ -144,8 +132,8 @@ export type SessionHandler<Request extends NodeRequest, Response extends NodeSer
  * }))
  * ```
  *
- * @returns a listener that returns what the handler returned, so that it can be awaited. An error that comes after the
- *   response (`RESPONSE_STARTED`) is a process warning.
+ * @returns a listener that returns what the handler returned, so that it can be awaited. A mistake that is found too late
+ *   for the handler to hear of it (`IDENTITY_CHANGED`, `RESPONSE_STARTED`) is a process warning.
  */
 export function withSession<Request extends NodeRequest = IncomingMessage, Response extends NodeServerResponse = ServerResponse>(
   sessions: Sessions,
@@ -166,7 +154,7 @@ export function withSession<Request extends NodeRequest = IncomingMessage, Respo
  * @throws CoatcheckError `NO_SESSION`, with a request, where no session middleware ran before it
  */
 export function requireAuth(options: GuardOptions = {}): Middleware {
-  return guard(checkSignedIn, options)
+  return middlewareOf(guards.authGuard(options))
 }
 
 /**
@@ -176,13 +164,7 @@ export function requireAuth(options: GuardOptions = {}): Middleware {
  * @throws CoatcheckError `NO_SESSION`, with a request, where no session middleware ran before it
  */
 export function requireRole(...roles: readonly string[] | readonly [...string[], GuardOptions]): Middleware {
-  const names: string[] = []
-  let options: GuardOptions = {}
-  for (const role of roles) {
-    if (typeof role === 'string') names.push(role)
-    else options = role
-  }
-  return guard(session => checkRole(session, names), options)
+  return middlewareOf(guards.roleGuard<GuardOptions>(roles))
 }
 
 /**
@@ -194,18 +176,15 @@ export function requireRole(...roles: readonly string[] | readonly [...string[],
  * @throws CoatcheckError `BAD_OPTION` for a malformed duration; `NO_SESSION`, with a request, as `requireAuth`
  */
 export function requireFresh(maxAge: Duration, options: GuardOptions = {}): Middleware {
-  const maxAgeMs = durationMs(maxAge, 'requireFresh')
-  return guard(session => checkFresh(session, maxAgeMs), options)
+  return middlewareOf(guards.freshGuard(maxAge, options))
 }
 
-function guard(check: (session: Session) => CoatcheckError | undefined, options: GuardOptions): Middleware {
-  const { as: name = 'session', loginPath, answer = answerTo } = options
+function middlewareOf({ options, check }: guards.Guard<GuardOptions>): Middleware {
+  const { as: name = 'session', answer = answerTo } = options
   return (request, response, next) => {
     const refused = check(sessionOf(request, name))
     if (refused === undefined) return next()
-    if (loginPath === undefined || !asksForPage(request) || refused.code === 'FORBIDDEN')
-      sendAnswer(response, answer(refused, request))
-    else redirect(response, loginLocation(loginPath, urlOf(request)))
+    sendAnswer(response, guards.loginRedirect(refused, options, guardedRequest(request)) ?? answer(refused, request))
   }
 }
 
@@ -215,16 +194,8 @@ function sessionOf(request: NodeRequest, name: string): Session {
   throw new CoatcheckError('NO_SESSION', `There is no req.${name}: mount session(sessions) before this guard.`)
 }
 
-function asksForPage({ method, headers }: NodeRequest): boolean {
-  return wantsPage(method, headers.accept)
-}
-
-/** The whole path, also inside a mounted sub-app, where `url` is only the rest of it. */
-function urlOf(request: NodeRequest): string {
-  return 'originalUrl' in request ? String(request.originalUrl) : (request.url ?? '/')
-}
-
-function redirect(response: NodeResponse, location: string): void {
-  const headers = { Location: location, 'Cache-Control': 'no-store' }
-  sendAnswer(response, { status: 303, headers, body: '' })
+/** With the whole path, also inside a mounted sub-app, where `url` is only the rest of it. */
+function guardedRequest(request: NodeRequest): guards.GuardedRequest {
+  const path = 'originalUrl' in request ? String(request.originalUrl) : (request.url ?? '/')
+  return { method: request.method, accept: request.headers.accept, path }
 }

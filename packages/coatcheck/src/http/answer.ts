@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http'
+import { isCoatcheckError } from '../core/errors.ts'
 import type { Answer } from '../core/guard.ts'
 import { isHttp2, type NodeResponse } from './node-response.ts'
 
@@ -21,4 +22,12 @@ export function clearHead(response: NodeResponse): void {
   response.sendDate = true
   // HTTP/2 sends trailers along with any body; HTTP/1.1 only with one of unknown length.
   response.stream?.removeAllListeners('wantTrailers')
+}
+
+/**
+ * True for what somebody has to mend: the answer to it hides what it was. A refusal is for the client, and an outage has
+ * an event of its own.
+ */
+export function isMistake(error: unknown): boolean {
+  return !isCoatcheckError(error) || error.status === 500
 }

@@ -2,7 +2,7 @@ import { isPromise } from '../core/engine.ts'
 import type { Exchange, Outgoing } from '../core/exchange.ts'
 import { type Answer, answerTo } from '../core/guard.ts'
 import type { MaybePromise } from '../core/store.ts'
-import { clearHead, sendAnswer } from './answer.ts'
+import { clearHead, isMistake, sendAnswer } from './answer.ts'
 import { disguise, type NotedMethod, pretend } from './disguise.ts'
 import { addToHead, type HeadCall, headCall, withSession } from './head.ts'
 import { assertChunk, assertLastChunk, assertStatus, checkedHead, headersSentError } from './node-refusals.ts'
@@ -93,7 +93,8 @@ class Hold {
  * @param response a response of `http`, `https` or `http2`; call it when the session is touched, so that a request
  *   which never does pays nothing
  * @param exchange what to commit at the first byte, and to finish at the last
- * @param fail told what `finish` threw, after the response ended as it stood
+ * @param fail told, once an answer is out, of what it does not say: what `finish` threw, and mistakes that were answered with
+ *   500
  * @param answer what is sent where the save failed
  */
 export function hold(
@@ -251,16 +252,25 @@ function finish(state: Hold): Promise<void> | undefined {
   state.finished = true
   try {
     const finishing = state.exchange.finish()
-    return isPromise(finishing) ? finishing.catch(error => tell(state, error)) : undefined
+    return isPromise(finishing) ? finishing.catch(error => tell(state.fail, error)) : undefined
   } catch (error) {
-    tell(state, error)
+    tell(state.fail, error)
     return undefined
   }
 }
 
 /** Later, because the framework's error handler may destroy the socket: first what was answered is to leave. */
-function tell({ fail }: Hold, error: unknown): void {
-  process.nextTick(fail, error)
+export function tell(fail: (error: unknown) => void, error: unknown): void {
+  process.nextTick(tellNow, fail, error)
+}
+
+/** Nobody stands around this call: what `fail` throws would end the process. */
+function tellNow(fail: (error: unknown) => void, error: unknown): void {
+  try {
+    fail(error)
+  } catch (thrown) {
+    process.emitWarning(thrown instanceof Error ? thrown : String(thrown))
+  }
 }
 
 function startHolding(state: Hold, outcome: Promise<Outgoing>, status: number): Phase {
@@ -340,8 +350,12 @@ function make(state: Hold, { method, args }: Call): unknown {
 /** A noted call threw after all. What has not begun is answered; what has is cut off, so that it is not taken for whole. */
 function breakOff(state: Hold, error: unknown): void {
   if (!state.response.headersSent) replaceAnswer(state, error)
-  else state.response.destroy(error instanceof Error ? error : undefined)
-  tell(state, error)
+  else cutOff(state, error)
+}
+
+function cutOff(state: Hold, error: unknown): void {
+  state.response.destroy(error instanceof Error ? error : undefined)
+  tell(state.fail, error)
 }
 
 /** Sends the error's answer in place of the handler's: nothing of that leaves (laws 4 and 6). */
@@ -351,6 +365,7 @@ function replaceAnswer(state: Hold, error: unknown): void {
   clearHead(state.response)
   sendAnswer(state.response, answerFor(state, error), state)
   state.phase = 'replaced'
+  if (isMistake(error)) tell(state.fail, error)
   if (waiting === undefined) return
   for (const { args } of waiting.calls) swallow(args)
   if (waiting.needsDrain) process.nextTick(emitDrain, state.response)

@@ -4,8 +4,8 @@ import type { Exchange, RequestFacts } from '../core/exchange.ts'
 import { answerTo } from '../core/guard.ts'
 import type { Session } from '../core/session.ts'
 import type { Sessions } from '../core/sessions.ts'
-import { sendAnswer } from './answer.ts'
-import { type AnswerTo, hold } from './hold.ts'
+import { isMistake, sendAnswer } from './answer.ts'
+import { type AnswerTo, hold, tell } from './hold.ts'
 import type { NodeResponse } from './node-response.ts'
 
 /** Goes on with the request; with an error, to whoever answers to errors. */
@@ -46,7 +46,7 @@ export abstract class Visit implements RequestFacts {
     const session = exchange.session
     if (!this.#held) {
       this.#held = true
-      hold(this.#response, exchange, this.#next, this.#answer)
+      hold(this.#response, exchange, listenerOf(this.#next), this.#answer)
     }
     return session
   }
@@ -83,7 +83,20 @@ export abstract class Visit implements RequestFacts {
 
   #refuse(error: unknown): void {
     sendAnswer(this.#response, this.#answer(error))
+    if (isMistake(error)) tell(listenerOf(this.#next), error)
   }
+}
+
+/**
+ * Who hears of an error that comes when the answer is out. A `next` without parameters does not ask for errors: it would
+ * take the call for its turn, and handle the request a second time.
+ */
+function listenerOf(next: Next): (error: unknown) => void {
+  return next.length > 0 ? next : warn
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error))
 }
 
 /** A request, and the visits that middlewares have put on it. */

@@ -1,12 +1,12 @@
 import { EventEmitter, once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type http2 from 'node:http2'
+import { createServer, type IncomingMessage } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import compression from 'compression'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import type { NodeRequest, NodeServerResponse } from '../../src/adapters/node.ts'
 import { CoatcheckError } from '../../src/core/errors.ts'
 import type { Exchange, RequestFacts } from '../../src/core/exchange.ts'
 import type { Session } from '../../src/core/session.ts'
@@ -16,13 +16,6 @@ import { memoryStore } from '../../src/stores/memory.ts'
 import { gatedStore } from '../../src/testing/gate.ts'
 import type { Response } from './hold-cases.ts'
 import { type Asked, exchangeBytes, http1Wire, http2Wire, type Reply } from './wire.ts'
-
-declare module '../../src/core/session-data.ts' {
-  interface SessionData {
-    count: number
-    anything: unknown
-  }
-}
 
 const facts: RequestFacts = { secure: () => false, ip: () => undefined, userAgent: () => undefined }
 const gate = gatedStore(memoryStore())
@@ -38,27 +31,29 @@ interface Scene {
   readonly touch: () => Session
 }
 
+/** Sets keys of the data that the type does not know. */
+function change(session: Session, data: Readonly<Record<string, unknown>>): void {
+  Object.assign(session, data)
+}
+
 type Act = (scene: Scene) => unknown
 
 let act: Act = () => {}
 let cookie: string | undefined
 const told = new EventEmitter<{ failure: [unknown] }>()
 
-async function listener(req: IncomingMessage, res: ServerResponse): Promise<void> {
+async function listener(req: NodeRequest, res: NodeServerResponse): Promise<void> {
   const exchange: Exchange = await sessions.open(cookie, facts)
   const touch = () => {
     const { session } = exchange
     hold(res, exchange, error => told.emit('failure', error))
     return session
   }
-  const scene = { req, res: res as Response, touch }
+  const scene = { req: req as IncomingMessage, res: res as Response, touch }
   await act({ ...scene, get session() { return touch() } }) // biome-ignore format: one line
 }
 
-const listenHttp2 = (req: http2.Http2ServerRequest, res: http2.Http2ServerResponse) =>
-  listener(req as unknown as IncomingMessage, res as unknown as ServerResponse)
-
-const wires = { http1: await http1Wire(listener), http2: await http2Wire(listenHttp2) }
+const wires = { http1: await http1Wire(listener), http2: await http2Wire(listener) }
 
 afterAll(async () => {
   for (const wire of Object.values(wires)) await wire.close()
@@ -94,7 +89,7 @@ for (const [protocol, wire] of Object.entries(wires)) {
         const held = gate.hold('replace')
         let replied = false
         const reply = ask(({ res, session }) => {
-          session.count = 1
+          change(session, { count: 1 })
           begin(res)
           if (!res.writableEnded) res.end()
         }).finally(() => {
@@ -127,7 +122,7 @@ for (const [protocol, wire] of Object.entries(wires)) {
       let ended = false
       const reply = ask(async ({ res, session }) => {
         res.write('first ')
-        session.count = 2
+        change(session, { count: 2 })
         res.end('last', () => {
           ended = true
         })
@@ -144,10 +139,10 @@ for (const [protocol, wire] of Object.entries(wires)) {
     test('data that changes while a finished answer is held is saved too', async () => {
       const held = gate.hold('replace')
       const reply = ask(async ({ res, session }) => {
-        session.count = 1
+        change(session, { count: 1 })
         res.end('text')
         await held.arrived
-        session.count = 2
+        change(session, { count: 2 })
         held.release()
       })
       expect(bodyOf(await reply)).toContain('text')
@@ -157,7 +152,7 @@ for (const [protocol, wire] of Object.entries(wires)) {
     test('a session first looked at after the first byte is saved at the end', async () => {
       const reply = await ask(({ res, touch }) => {
         res.write('first ')
-        touch().count = 3
+        change(touch(), { count: 3 })
         res.end('last')
       })
       expect(headOf(reply)).not.toMatch(/vary|set-cookie/i)
@@ -168,7 +163,7 @@ for (const [protocol, wire] of Object.entries(wires)) {
       const failure = once(told, 'failure')
       const reply = await ask(({ res, session }) => {
         res.write('first ')
-        session.count = 4
+        change(session, { count: 4 })
         gate.onCall(({ method }) => {
           if (method === 'replace') throw outage()
         })
@@ -215,7 +210,7 @@ for (const [protocol, wire] of Object.entries(wires)) {
             await delay(5)
             if (method === 'replace') throw outage()
           })
-          session.count = 1
+          change(session, { count: 1 })
           res.setHeader('X-Mine', '1')
           res.setHeader('Set-Cookie', 'mine=1')
           res.setHeader('Content-Length', 5)
@@ -240,7 +235,7 @@ for (const [protocol, wire] of Object.entries(wires)) {
           gate.failNext('replace', 'before', outage())
           gate.failNext('replace', 'before', outage())
           gate.failNext('replace', 'before', outage())
-          session.count = 1
+          change(session, { count: 1 })
           res.end('secret')
         },
         { method: 'HEAD' },
@@ -252,7 +247,7 @@ for (const [protocol, wire] of Object.entries(wires)) {
 
     test('what the handler does afterwards is no second answer', async () => {
       const reply = await ask(async ({ res, session }) => {
-        session.anything = 1n
+        change(session, { anything: 1n })
         res.end('secret')
         expect(res.headersSent).toBe(true)
         expect(res.write('more')).toBe(true)
@@ -265,7 +260,7 @@ for (const [protocol, wire] of Object.entries(wires)) {
 
     test('of a writeHead that fails on the spot', async () => {
       const reply = await ask(({ res, session }) => {
-        session.anything = 1n
+        change(session, { anything: 1n })
         expect(res.writeHead(200, { 'X-Mine': '1' })).toBe(res)
         res.write('secret')
         res.end()
@@ -303,7 +298,7 @@ for (const [protocol, wire] of Object.entries(wires)) {
           const reply = await ask(
             scene => {
               const session = prepare(scene)
-              if (changed) session.count = Math.random()
+              if (changed) change(session, { count: Math.random() })
               answer(scene)
             },
             { headers },
@@ -317,7 +312,7 @@ for (const [protocol, wire] of Object.entries(wires)) {
       test(`${name}: a failed save is answered in plain JSON`, async () => {
         const reply = await ask(
           scene => {
-            prepare(scene).anything = 1n
+            change(prepare(scene), { anything: 1n })
             scene.res.setHeader('Content-Type', 'text/plain')
             scene.res.end(text)
           },
@@ -344,7 +339,7 @@ for (const [protocol, wire] of Object.entries(wires)) {
       const held = gate.hold('replace')
       const seen: unknown[] = []
       const reply = ask(async ({ res, session }) => {
-        session.count = 1
+        change(session, { count: 1 })
         const limit = res.writableHighWaterMark
         seen.push(res.write(Buffer.alloc(limit - 1, 'a')), res.writableNeedDrain, res.write('b'), res.writableNeedDrain)
         res.once('drain', () => {
@@ -369,9 +364,9 @@ for (const [protocol, wire] of Object.entries(wires)) {
       })
       const reply = await ask(async ({ res, session }) => {
         const exchange = await second.open(undefined, facts)
-        exchange.session.count = 1
+        change(exchange.session, { count: 1 })
         hold(res, exchange, () => {})
-        session.count = 5
+        change(session, { count: 5 })
         res.end('text')
       })
       expect(headOf(reply)).toMatch(/^set-cookie: other/im)
@@ -384,7 +379,7 @@ for (const [protocol, wire] of Object.entries(wires)) {
       const held = gate.hold('replace')
       const closed = Promise.withResolvers<void>()
       act = ({ res, session }) => {
-        session.count = 6
+        change(session, { count: 6 })
         res.on('close', () => closed.resolve())
         res.write('text')
         res.end('more')
@@ -405,7 +400,7 @@ for (const [protocol, wire] of Object.entries(wires)) {
       const arrived = Promise.withResolvers<void>()
       const saved = Promise.withResolvers<void>()
       act = async ({ res, session }) => {
-        session.count = 7
+        change(session, { count: 7 })
         arrived.resolve()
         await once(res, 'close')
         res.end('text')
@@ -453,7 +448,7 @@ describe('http1: a connection that stays', () => {
     cookie = undefined
     act = ({ req, res, session }) => {
       current.push(req.url ?? '')
-      session.count = 1
+      change(session, { count: 1 })
       res.end(`answer ${req.url}`)
     }
     const { text } = await exchangeBytes(await port, get('/1') + get('/2') + get('/3', true))
@@ -462,7 +457,7 @@ describe('http1: a connection that stays', () => {
 
   test('a replaced answer leaves the connection fit for the next request', async () => {
     act = ({ req, res, session }) => {
-      if (req.url === '/bad') session.anything = 1n
+      if (req.url === '/bad') change(session, { anything: 1n })
       res.setHeader('X-Mine', '1')
       res.end(`answer ${req.url}`)
     }

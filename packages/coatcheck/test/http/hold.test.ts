@@ -1,6 +1,7 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
+import type { NodeRequest, NodeServerResponse } from '../../src/adapters/node.ts'
 import type { RequestFacts } from '../../src/core/exchange.ts'
 import { createSessions } from '../../src/core/sessions.ts'
 import { hold } from '../../src/http/hold.ts'
@@ -32,12 +33,12 @@ const logs = new Map<string, unknown[]>()
 const failures: unknown[] = []
 
 /** `/<number of the case>/<part>` */
-async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
+async function answer(req: NodeRequest, res: NodeServerResponse): Promise<void> {
   const [, number, part] = decodeURI(req.url ?? '').split('/')
   const log = logs.get(req.url ?? '') as unknown[]
   await takePart(res, parts[part as Part])
   try {
-    await (cases[Number(number)] as Case).answer(res as Response, entry => log.push(entry), req)
+    await (cases[Number(number)] as Case).answer(res as Response, entry => log.push(entry), req as IncomingMessage)
   } catch (error) {
     log.push(error)
     res.destroy()
@@ -73,7 +74,7 @@ async function run(wire: Wire, number: number, part: Part) {
 
 const wires = {
   http1: await http1Wire(answer),
-  http2: await http2Wire((req, res) => answer(req as unknown as IncomingMessage, res as unknown as ServerResponse)),
+  http2: await http2Wire(answer),
 }
 
 afterAll(async () => {

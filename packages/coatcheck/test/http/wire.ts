@@ -1,4 +1,4 @@
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
 import http2 from 'node:http2'
 import { type AddressInfo, connect } from 'node:net'
 
@@ -36,17 +36,19 @@ export async function http2Wire(listener: Parameters<typeof http2.createServer>[
   return { port, ask: asked => askHttp2(port, asked), close: () => closed(server) }
 }
 
-interface Closable {
+/** What all of node's servers can. */
+export interface Listener {
   listen(port: number, host: string, then: () => void): unknown
   address(): AddressInfo | string | null
   close(then: () => void): unknown
 }
 
-function listening(server: Closable): Promise<number> {
+/** Listens on a free port, and says which. */
+export function listening(server: Listener): Promise<number> {
   return new Promise(resolve => server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)))
 }
 
-function closed(server: Closable | Server): Promise<void> {
+export function closed(server: Listener): Promise<void> {
   return new Promise(resolve => server.close(() => resolve()))
 }
 

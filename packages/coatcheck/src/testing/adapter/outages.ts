@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict'
+import type { AdapterLaw, Routes } from '../adapter-laws.ts'
+import type { Gate, GatedMethod } from '../gate.ts'
+import { assertError, change, cookiesIn, routes } from './routes.ts'
+
+const OUTAGE = { error: 'Service unavailable', code: 'STORE_UNAVAILABLE' }
+
+/** From now on every call of these methods fails. */
+function cutOff(gate: Gate, ...methods: readonly GatedMethod[]): void {
+  gate.onCall(({ method, moment }) => {
+    if (moment === 'before' && methods.includes(method)) throw new Error('no connection')
+  })
+}
+
+const telling: Routes = {
+  ...routes,
+  '/tell': ({ session }) => {
+    change(session, { told: 1 })
+    return { status: 201, headers: { 'X-Mine': '1', 'Set-Cookie': 'mine=1' }, body: 'secret' }
+  },
+}
+
+export const outageLaws: readonly AdapterLaw[] = [
+  {
+    law: 6,
+    name: 'where the session cannot be read the answer is 503, no handler runs, and nobody is signed in or out',
+    async prove({ open, gate }) {
+      let handled = 0
+      const site = await open({
+        ...routes,
+        '/quiet': () => {
+          handled++
+        },
+      })
+      const browser = site.browser()
+      await browser.post('/login')
+      cutOff(gate, 'read')
+      const reply = await browser.get('/quiet')
+      assertError(reply, 503, OUTAGE)
+      assert.deepEqual(cookiesIn(reply), [])
+      assert.equal(handled, 0)
+      assert.equal((await site.browser().get('/quiet')).status, 200, 'requests without a token still work')
+      gate.reset()
+      assert.equal((await browser.get('/me')).body, 'alice')
+    },
+  },
+  {
+    law: 6,
+    name: 'where a change cannot be saved the answer is 503, with nothing of the handler in it',
+    async prove({ open, gate }) {
+      const browser = (await open(telling)).browser()
+      await browser.post('/login')
+      cutOff(gate, 'replace')
+      const reply = await browser.post('/tell')
+      assertError(reply, 503, OUTAGE)
+      assert.deepEqual(cookiesIn(reply), [])
+      assert.equal(reply.headers.get('x-mine'), null)
+      gate.reset()
+      assert.equal((await browser.get('/data')).body, '{"userId":"alice"}')
+    },
+  },
+  {
+    law: 6,
+    name: 'where a new session cannot be stored the answer is 503, and no cookie is given',
+    async prove({ open, gate }) {
+      const browser = (await open(telling)).browser()
+      cutOff(gate, 'create')
+      const reply = await browser.post('/tell')
+      assertError(reply, 503, OUTAGE)
+      assert.deepEqual(browser.cookies, {})
+    },
+  },
+  {
+    law: 6,
+    name: 'a login that cannot be stored is a 503 and signs nobody in, also where its handler says otherwise',
+    async prove({ open, gate }) {
+      const site = await open({
+        ...routes,
+        '/hopeful': async ({ session }) => {
+          await session.login('alice').catch(() => {})
+          return 'welcome'
+        },
+      })
+      const browser = site.browser()
+      await browser.post('/visit')
+      for (const path of ['/login', '/hopeful']) {
+        cutOff(gate, 'replace', 'create')
+        const reply = await browser.post(path)
+        assert.equal(reply.status, 503, `${path}: ${reply.body}`)
+        assert.deepEqual(cookiesIn(reply), [])
+        gate.reset()
+        assert.equal((await browser.get('/me')).body, 'nobody')
+      }
+      assert.deepEqual(await site.sessions.list('alice'), [])
+    },
+  },
+  {
+    law: 6,
+    name: 'a logout that cannot be carried out is a 503, and the session is still there',
+    async prove({ open, gate }) {
+      const browser = (await open(routes)).browser()
+      await browser.post('/login')
+      cutOff(gate, 'delete')
+      assert.equal((await browser.post('/logout')).status, 503)
+      gate.reset()
+      assert.equal((await browser.get('/me')).body, 'alice')
+    },
+  },
+  {
+    law: 6,
+    name: 'a save whose answer was lost is not done twice, and is acknowledged',
+    async prove({ open, gate }) {
+      const browser = (await open(routes)).browser()
+      await browser.post('/login')
+      gate.failNext('replace', 'after', new Error('connection lost'))
+      assert.equal((await browser.post('/visit')).status, 200)
+      assert.equal((await browser.get('/data')).body, '{"userId":"alice","seen":1}')
+    },
+  },
+  {
+    name: 'data that cannot be stored is a 500 without details, and nothing of the handler leaves',
+    async prove({ open }) {
+      const site = await open({
+        ...routes,
+        '/cycle': ({ session }) => {
+          change(session, { itself: session })
+          return 'secret'
+        },
+      })
+      const reply = await site.browser().post('/cycle')
+      assertError(reply, 500, { error: 'Internal server error', code: 'BAD_SESSION_DATA' })
+    },
+  },
+  {
+    name: 'a HEAD request that cannot be answered gets the same head and no body',
+    async prove({ open, gate }) {
+      const browser = (await open(routes)).browser()
+      await browser.post('/login')
+      cutOff(gate, 'read')
+      const reply = await browser.head('/me')
+      assert.equal(reply.status, 503)
+      assert.equal(reply.body, '')
+    },
+  },
+]
