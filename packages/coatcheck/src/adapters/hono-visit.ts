@@ -76,20 +76,16 @@ export function visitOf(c: Context, name: string): HonoVisit | undefined {
 /**
  * True if this very engine has been here before: mounted twice, it does nothing the second time.
  *
- * @throws CoatcheckError `NO_SESSION` if another one has the name
+ * @throws CoatcheckError `NO_SESSION` if another one, or something else, has the name
  */
 export function isVisited(c: Context, name: string, sessions: Sessions): boolean {
-  for (const visit of visitsOf(c) ?? []) {
-    if (visit.sessions === sessions) return true
-    if (visit.name === name) throw taken(name)
-  }
-  return false
-}
-
-function taken(name: string): CoatcheckError {
-  return new CoatcheckError(
+  const visits = visitsOf(c)
+  if (visits?.some(visit => visit.sessions === sessions)) return true
+  const isTaken = visits === undefined ? c.get(name) !== undefined : visits.some(visit => visit.name === name)
+  if (!isTaken) return false
+  throw new CoatcheckError(
     'NO_SESSION',
-    `c.var.${name} is another createSessions()'s. Give this one a name of its own: session(sessions, { as: 'adminSession' }).`,
+    `c.var.${name} is taken: by another createSessions(), or another middleware. Give this one a name of its own: session(sessions, { as: 'adminSession' }).`,
   )
 }
 
@@ -100,14 +96,34 @@ function taken(name: string): CoatcheckError {
  * a personal one. So the value is the visit, and the context's two ways to a variable give its session instead.
  */
 export function expose(c: Context, visit: HonoVisit): void {
-  const visits = visitsOf(c)
+  const before = visitsOf(c)
   c.set(visit.name, visit)
-  if (visits !== undefined) return void visits.push(visit)
+  if (before !== undefined) return void before.push(visit)
+  const visits = [visit]
   const visited: Context<Visited> = c
-  visited.set(VISITS, [visit])
-  const { get } = c
+  visited.set(VISITS, visits)
+  const { get, set } = c
   c.get = (key: string) => shown(get(key))
+  c.set = (key: string, value: unknown) => {
+    const held: unknown = get(key)
+    if (held instanceof HonoVisit) held.refuseInstead(value)
+    else set(key, value)
+  }
   Object.defineProperty(c, 'var', variables)
+  c.body = following(c.body, visits)
+  c.newResponse = following(c.newResponse, visits)
+}
+
+/**
+ * A stream's writer goes on after the response has left; what it changes in the session is saved before the last byte. A
+ * response does not show that its body is a stream, but for what its head may say: so those who make it are asked.
+ */
+function following<Make extends (...args: never[]) => unknown>(make: Make, visits: readonly HonoVisit[]): Make {
+  return new Proxy(make, {
+    apply(target, self, [data, ...rest]: unknown[]) {
+      return Reflect.apply(target, self, [visits.reduce((body, visit) => visit.followed(body), data), ...rest])
+    },
+  })
 }
 
 function shown(value: unknown): unknown {
@@ -156,38 +172,33 @@ export class HonoVisit implements Failing {
 
   /** Whoever asks for the session makes the response wait for it; a request in which nobody does pays nothing. */
   get session(): Session {
-    if (!this.exchange.touched) this.#touch()
+    if (this.#phase !== 'handling' && !this.exchange.touched) this.#commitLate()
     return this.exchange.session
   }
 
-  #touch(): void {
-    void this.exchange.session
-    if (this.#phase === 'handling') this.#followStreams()
-    else this.#commitLate()
-  }
-
   /**
-   * A stream's writer goes on after the response has left: what it changes in the session is saved before the last byte.
-   * A response does not show that its body is a stream, but for what its head may say; so those who make it are asked.
+   * A session is changed, or ended, and never replaced: to set the variable to nothing would look like a sign-out and be
+   * none.
+   *
+   * @throws CoatcheckError `NO_SESSION` for everything but the session itself
    */
-  #followStreams(): void {
-    const c = this.#c
-    c.body = this.#following(c.body)
-    c.newResponse = this.#following(c.newResponse)
+  refuseInstead(value: unknown): void {
+    if (this.exchange.touched && value === this.exchange.session) return
+    const { name } = this
+    const what = value == null ? `To sign out, call await c.var.${name}.logout().` : 'Set its properties instead.'
+    throw new CoatcheckError('NO_SESSION', `c.set('${name}', …) was called, but the session cannot be replaced. ${what}`)
   }
 
-  #following<Make extends (...args: never[]) => unknown>(make: Make): Make {
-    return new Proxy(make, { apply: (target, self, args) => Reflect.apply(target, self, this.#followed(args)) })
-  }
-
-  #followed([data, ...rest]: unknown[]): unknown[] {
-    if (!(data instanceof ReadableStream)) return [data, ...rest]
+  /** The body of a response that is being made; a stream as one that ends when its session is saved. */
+  followed(data: unknown): unknown {
+    if (!this.exchange.touched || !(data instanceof ReadableStream)) return data
     this.#followsStreams = true
-    return [finishing(data, this, this), ...rest]
+    return finishing(data, this, this)
   }
 
   /** First looked at by a stream's writer, after the head: its headers come too late, its changes are saved at the end. */
   #commitLate(): void {
+    void this.exchange.session
     void this.exchange.commit()
     const { outgoing } = (this.#c.env as NodeEnv) ?? {}
     outgoing?.once('close', () => void finish(this, this))

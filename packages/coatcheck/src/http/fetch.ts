@@ -107,8 +107,7 @@ export function finishing<Chunk>(body: ReadableStream<Chunk>, exchange: Finishin
         controller.close()
       },
       async cancel(reason) {
-        await reader.cancel(reason)
-        await finish(exchange, failing)
+        await reader.cancel(reason).finally(() => finish(exchange, failing))
       },
     },
     // Nothing is read ahead: the writer feels its reader's pace as it did without us.
