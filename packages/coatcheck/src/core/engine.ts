@@ -1,4 +1,3 @@
-import type { Standing } from './commit.ts'
 import { findToken } from './cookie.ts'
 import { equalHash } from './crypto.ts'
 import { CoatcheckError } from './errors.ts'
@@ -14,12 +13,8 @@ import type { MaybePromise } from './store.ts'
 import { type Token, Tokens } from './token.ts'
 import { Writer } from './writer.ts'
 
-/** What a token came to when its record was read. */
-export interface Judged {
-  readonly standing: Standing
-  /** Where it is alive. */
-  readonly record: SessionRecord | undefined
-}
+/** What a token came to when its record was read: the living record, a replaced secret, or nothing alive. */
+export type Judged = SessionRecord | 'superseded' | undefined
 
 /** The tokens of one Cookie header; `signedIn` counts before `visit`. */
 interface Found {
@@ -28,8 +23,6 @@ interface Found {
   readonly visit: Token | undefined
 }
 
-const DEAD: Judged = Object.freeze({ standing: 'none', record: undefined })
-const SUPERSEDED: Judged = Object.freeze({ standing: 'superseded', record: undefined })
 /** Beyond the cap so many are looked at in one go; more is left to the next login. */
 const MOST_EVICTED = 100
 
@@ -75,32 +68,24 @@ export class Engine {
 
   /** Alive, and nothing to write down: the case of nearly every request. */
   #isSettled(judged: Judged, now: number): boolean {
-    return judged.record !== undefined && !touchIsDue(judged.record, this.settings.clocks, now)
+    return typeof judged === 'object' && !touchIsDue(judged, this.settings.clocks, now)
   }
 
   async #openSlowly(facts: RequestFacts, now: number, first: MaybePromise<Judged>, found: Found): Promise<Exchange> {
     let token = (found.signedIn ?? found.visit) as Token
     let judged = await first
-    if (judged.standing === 'none' && found.signedIn !== undefined && found.visit !== undefined) {
+    if (judged === undefined && found.signedIn !== undefined && found.visit !== undefined) {
       token = found.visit
       judged = await this.#judge(token, now)
     }
-    if (judged.standing === 'superseded') this.noticeSuperseded(token.id, null, facts)
+    if (judged === 'superseded') this.noticeSuperseded(token.id, null, facts)
     return this.#exchange(facts, now, await this.#touched(judged, now), token, found)
   }
 
   #exchange(facts: RequestFacts, now: number, judged: Judged, token: Token, found: Found): RequestExchange {
-    const { standing, record } = judged
-    if (standing === 'none')
-      return new RequestExchange(this, facts, { ...NOTHING_PRESENTED, visitSeen: found.visit !== undefined }, now, found.header)
-    const asVisitor = token === found.visit
-    return new RequestExchange(
-      this,
-      facts,
-      { standing, record, token, asVisitor, visitSeen: found.visit !== undefined },
-      now,
-      found.header,
-    )
+    const visitSeen = found.visit !== undefined
+    if (judged === undefined) return new RequestExchange(this, facts, { ...NOTHING_PRESENTED, visitSeen }, now, found.header)
+    return new RequestExchange(this, facts, { judged, token, asVisitor: token === found.visit, visitSeen }, now, found.header)
   }
 
   /** The verified token under one name; a planted second one makes both worthless. */
@@ -125,15 +110,15 @@ export class Engine {
   }
 
   #judgeStrictly(token: Token, now: number): MaybePromise<Judged> {
-    if (this.writer.isDoomed(token.id)) return this.writer.endIfDoomed(token.id).then(() => DEAD)
+    if (this.writer.isDoomed(token.id)) return this.writer.endIfDoomed(token.id).then(() => undefined)
     const read = this.#read(token.id)
     if (isPromise(read)) return read.then(record => this.#verdict(token, record, now))
     return this.#verdict(token, read, now)
   }
 
   #verdict(token: Token, record: SessionRecord | undefined, now: number): Judged {
-    if (record === undefined || isExpired(record, this.settings.clocks, now)) return DEAD
-    return equalHash(record.tokenHash, token.tokenHash) ? { standing: 'live', record } : SUPERSEDED
+    if (record === undefined || isExpired(record, this.settings.clocks, now)) return undefined
+    return equalHash(record.tokenHash, token.tokenHash) ? record : 'superseded'
   }
 
   #read(id: string): MaybePromise<SessionRecord | undefined> {
@@ -151,16 +136,14 @@ export class Engine {
    * known to be alive, and an outage must not sign anybody out (law 6).
    */
   async #touched(judged: Judged, now: number): Promise<Judged> {
-    const { record } = judged
-    if (record === undefined || this.#isSettled(judged, now)) return judged
-    const seen = Object.freeze({ ...record, lastSeenAt: now })
-    const failed = await this.writer
-      .write(record.id, 'touch', store => store.touch(record.id, now, forgetAt(seen, this.settings.clocks)))
+    if (typeof judged !== 'object' || this.#isSettled(judged, now)) return judged
+    const seen = Object.freeze({ ...judged, lastSeenAt: now })
+    return this.writer
+      .write(seen.id, 'touch', store => store.touch(seen.id, now, forgetAt(seen, this.settings.clocks)))
       .then(
-        () => false,
-        () => true,
+        () => seen,
+        () => judged,
       )
-    return failed ? judged : { standing: 'live', record: seen }
   }
 
   /** The attempt that was made before the credentials were looked up; without one, the marks of now. */

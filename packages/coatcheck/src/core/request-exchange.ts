@@ -1,6 +1,7 @@
+import { type BagImage, imageOf } from './bag-image.ts'
 import { mergeData, onlyChanges, type Plan, planCommit, type Standing, superseded } from './commit.ts'
 import { cookieValue, expireCookie, setCookie } from './cookie.ts'
-import type { Engine } from './engine.ts'
+import type { Engine, Judged } from './engine.ts'
 import { CoatcheckError, isCoatcheckError } from './errors.ts'
 import type { Emitter, EndReason, SessionEvents } from './events.ts'
 import type { Exchange, Outgoing, RequestFacts } from './exchange.ts'
@@ -25,11 +26,9 @@ import type { Draft, Edit, Unwritten, Written } from './writer.ts'
 
 /** What a request's cookies came to. */
 export interface Presented {
-  readonly standing: Standing
-  /** The valid token that stands behind it; undefined where there was none. */
+  readonly judged: Judged
+  /** The valid token that was judged; undefined where there was none, or nothing alive behind it. */
   readonly token: Token | undefined
-  /** The record, where the token is alive. */
-  readonly record: SessionRecord | undefined
   /** True if it came under the visitor's name. */
   readonly asVisitor: boolean
   /** True if a visitor's token came along, used or not: a login removes it. */
@@ -38,9 +37,8 @@ export interface Presented {
 
 /** What a request without any token of ours presents. */
 export const NOTHING_PRESENTED: Presented = Object.freeze({
-  standing: 'none',
+  judged: undefined,
   token: undefined,
-  record: undefined,
   asVisitor: false,
   visitSeen: false,
 })
@@ -68,6 +66,8 @@ export class RequestExchange implements Exchange, SessionOwner {
   #session: Session | undefined
   /** The data as it was read or last written: what a change is measured against. */
   #base: string
+  /** Of the record that `#base` is the data of, where it has one. */
+  #image: BagImage | undefined
   /** Set-Cookie values by cookie name: the last word on each name counts. */
   #cookies: Map<string, string> | undefined
   #onToken: ((owner: SessionOwner) => void) | undefined
@@ -82,12 +82,12 @@ export class RequestExchange implements Exchange, SessionOwner {
     this.#facts = facts
     this.#arrivedAt = arrivedAt
     this.#cookieHeader = cookieHeader
-    this.#standing = presented.standing
-    this.#record = presented.record
+    this.#standing = standingOf(presented.judged)
+    this.#record = recordOf(presented.judged)
     this.#token = presented.token
     this.#asVisitor = presented.asVisitor
     this.#visitSeen = presented.visitSeen
-    this.#base = presented.record?.data ?? EMPTY
+    this.#base = this.#record?.data ?? EMPTY
   }
 
   get touched(): boolean {
@@ -95,8 +95,15 @@ export class RequestExchange implements Exchange, SessionOwner {
   }
 
   get session(): Session {
-    this.#session ??= createSession(this, this.#base)
+    this.#session ??= this.#filled(createSession(this))
     return this.#session
+  }
+
+  #filled(session: Session): Session {
+    this.#image = this.#record?.data === this.#base ? imageOf(this.#record) : undefined
+    if (this.#image === undefined) fillSession(session, this.#base)
+    else this.#image.fill(session)
+    return session
   }
 
   get id(): string | undefined {
@@ -128,10 +135,10 @@ export class RequestExchange implements Exchange, SessionOwner {
 
   async confirm(): Promise<void> {
     if (this.#engine.near === undefined || this.#token === undefined || this.#standing !== 'live') return
-    const { standing } = await this.#engine.judge(this.#token)
-    if (standing === 'live') return
+    const judged = await this.#engine.judge(this.#token)
+    if (typeof judged === 'object') return
     // What the handler has written already goes nowhere, as with any session that ended under it.
-    if (standing === 'superseded') this.#noticeSuperseded()
+    if (judged === 'superseded') this.#noticeSuperseded()
     else this.#standing = 'gone'
   }
 
@@ -233,7 +240,7 @@ export class RequestExchange implements Exchange, SessionOwner {
   regenerate(): Promise<void> {
     return this.#inTurn(async () => {
       await this.#end('replaced')
-      this.#session = createSession(this, EMPTY)
+      this.#session = createSession(this)
     })
   }
 
@@ -253,8 +260,14 @@ export class RequestExchange implements Exchange, SessionOwner {
     this.#failure = isCoatcheckError(error) && error.status === 503 ? error : undefined
   }
 
+  #measureAgainst(data: string): void {
+    this.#base = data
+    this.#image = undefined
+  }
+
   #hasChanged(): boolean {
-    return this.#session !== undefined && this.#text() !== this.#base
+    if (this.#session === undefined || this.#image?.surelyIn(this.#session)) return false
+    return this.#text() !== this.#base
   }
 
   /** The data as JSON; typed errors for what JSON, or we, cannot hold. */
@@ -460,10 +473,10 @@ export class RequestExchange implements Exchange, SessionOwner {
   }
 
   /** What a strict read has found, on any moment after the first. */
-  #take(found: { standing: Standing; record: SessionRecord | undefined }): void {
-    this.#standing = found.standing
-    this.#record = found.record
-    this.#base = found.record?.data ?? EMPTY
+  #take(judged: Judged): void {
+    this.#standing = standingOf(judged)
+    this.#record = recordOf(judged)
+    this.#measureAgainst(this.#record?.data ?? EMPTY)
   }
 
   /** Data that changed after the first byte: saved if there is a session to save it in. */
@@ -483,7 +496,7 @@ export class RequestExchange implements Exchange, SessionOwner {
   #drop(): void {
     this.#tell('session.dropped', { id: this.id ?? null, userId: this.userId })
     this.#standing = 'gone'
-    this.#base = this.#text()
+    this.#measureAgainst(this.#text())
   }
 
   #noticeSuperseded(): CoatcheckError {
@@ -541,7 +554,7 @@ export class RequestExchange implements Exchange, SessionOwner {
    */
   #wrote(record: SessionRecord, data: string): void {
     this.#adopt(record)
-    this.#base = data
+    this.#measureAgainst(data)
   }
 
   /** From here on the request's session is this record, or none. */
@@ -549,7 +562,7 @@ export class RequestExchange implements Exchange, SessionOwner {
     this.#record = record
     this.#token = record
     this.#standing = record === undefined ? 'none' : 'live'
-    this.#base = record?.data ?? EMPTY
+    this.#measureAgainst(record?.data ?? EMPTY)
   }
 
   #handOut(token: MintedToken): void {
@@ -598,6 +611,15 @@ export class RequestExchange implements Exchange, SessionOwner {
   #tell<Name extends keyof SessionEvents>(name: Name, event: SessionEvents[Name]): void {
     this.#engine.events.emit(name, event)
   }
+}
+
+function standingOf(judged: Judged): Standing {
+  if (judged === undefined) return 'none'
+  return typeof judged === 'object' ? 'live' : 'superseded'
+}
+
+function recordOf(judged: Judged): SessionRecord | undefined {
+  return typeof judged === 'object' ? judged : undefined
 }
 
 /** An IPv4 address as itself, also where a dual-stack socket gives it mapped into IPv6 (RFC 4291 §2.5.5.2). */

@@ -182,11 +182,9 @@ function constant(value: unknown): () => unknown {
   return () => value
 }
 
-/** A new session object over `owner` with the data of `json`, the text of an object. */
-export function createSession(owner: SessionOwner, json: string): Session {
-  const session = new SessionObject(owner) as Session
-  fillSession(session, json)
-  return session
+/** A new session object over `owner`, without data. */
+export function createSession(owner: SessionOwner): Session {
+  return new SessionObject(owner) as Session
 }
 
 /** Puts the data of `json` into an empty session. */

@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import { deriveKey, equalHash, hmac, randomText, sha256 } from './crypto.ts'
+import { RecentMap } from './recent-map.ts'
 
 /** What a valid cookie value proves: that we made it, for this record, with this secret. */
 export interface Token {
@@ -30,7 +30,7 @@ export const TOKEN_LENGTH = 22 + 1 + 43 + 1 + 43
 /** Makes and verifies the cookie's value. */
 export class Tokens {
   readonly #keys: readonly Buffer[]
-  readonly #verified = new LRUCache<string, Token>({ max: REMEMBERED })
+  readonly #verified = new RecentMap<Token>(REMEMBERED)
 
   /** The first secret signs; all of them verify, so that a secret can be replaced without signing anyone out. */
   constructor(secrets: readonly string[]) {

@@ -1,0 +1,69 @@
+import type { SessionRecord } from './record.ts'
+import type { Session } from './session.ts'
+
+type Fields = Record<string, unknown>
+
+/**
+ * A record's data, parsed once for all the requests that read the same record: most bags hold only plain values, and
+ * those need neither parsing to be filled nor writing as JSON to be compared. Values with parts of their own are kept as
+ * JSON text, so that no two requests ever share one (DESIGN §6, "nothing leaks by reference").
+ */
+export class BagImage {
+  readonly #keys: readonly string[]
+  readonly #values: readonly unknown[]
+  /** The JSON of a value with parts; undefined for a plain one. */
+  readonly #texts: readonly (string | undefined)[]
+
+  constructor(json: string) {
+    const data = JSON.parse(json) as Fields
+    this.#keys = Object.keys(data)
+    this.#texts = this.#keys.map(key => (isPlain(data[key]) ? undefined : JSON.stringify(data[key])))
+    this.#values = this.#keys.map((key, i) => (this.#texts[i] === undefined ? data[key] : undefined))
+  }
+
+  /** Puts the data into an empty session. */
+  fill(session: Session): void {
+    const bag = session as unknown as Fields
+    for (let i = 0; i < this.#keys.length; i++) {
+      const text = this.#texts[i]
+      bag[this.#keys[i] as string] = text === undefined ? this.#values[i] : JSON.parse(text)
+    }
+  }
+
+  /** True if the session surely holds this very data. False is no answer: the JSON texts have to be compared. */
+  surelyIn(session: Session): boolean {
+    const bag = session as unknown as Fields
+    let count = 0
+    for (const _key in bag) count++
+    if (count !== this.#keys.length) return false
+    for (let i = 0; i < count; i++) {
+      const value = bag[this.#keys[i] as string]
+      const text = this.#texts[i]
+      if (text === undefined ? value !== this.#values[i] : JSON.stringify(value) !== text) return false
+    }
+    return true
+  }
+}
+
+function isPlain(value: unknown): boolean {
+  return typeof value !== 'object' || value === null
+}
+
+/** An image where one has been worth making; null where the record has been seen once. */
+const images = new WeakMap<SessionRecord, BagImage | null>()
+
+/**
+ * The image of a record that comes a second time: from a store that keeps its records, or from the near cache. A record
+ * fresh off the wire is seen once, and parsing it is all that it costs.
+ */
+export function imageOf(record: SessionRecord): BagImage | undefined {
+  const known = images.get(record)
+  if (known) return known
+  if (known === undefined) {
+    images.set(record, null)
+    return undefined
+  }
+  const image = new BagImage(record.data)
+  images.set(record, image)
+  return image
+}
