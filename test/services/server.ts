@@ -81,10 +81,13 @@ function serverOf(recipe: Recipe, place: Place, user: User | undefined, first: C
     get pid() {
       return child.pid ?? 0
     },
-    kill: () => end(child, 'SIGKILL'),
+    async kill() {
+      await end(child, 'SIGKILL')
+      await silence(place.port)
+    },
     async restart() {
       await end(child, recipe.stopSignal)
-      child = await launch(recipe, place, user)
+      child = await relaunch(recipe, place, user)
     },
     pause: () => void child.kill('SIGSTOP'),
     resume: () => void child.kill('SIGCONT'),
@@ -142,6 +145,28 @@ async function launch(recipe: Recipe, place: Place, user: User | undefined): Pro
     await sleep(20)
   }
   return child
+}
+
+/**
+ * Starts again. What a killed server left may not let go at once: PostgreSQL's children keep its shared memory for as long
+ * as they take to notice.
+ */
+async function relaunch(recipe: Recipe, place: Place, user: User | undefined): Promise<ChildProcess> {
+  const until = Date.now() + STOPS_WITHIN_MS
+  for (;;) {
+    try {
+      return await launch(recipe, place, user)
+    } catch (error) {
+      if (Date.now() > until) throw error
+      await sleep(100)
+    }
+  }
+}
+
+/** Waits until nobody listens on the port: children of a killed server may do so a little longer than it did. */
+async function silence(port: number): Promise<void> {
+  const until = Date.now() + STOPS_WITHIN_MS
+  while ((await accepts(port)) && Date.now() < until) await sleep(20)
 }
 
 async function isReady(recipe: Recipe, place: Place, said: string): Promise<boolean> {
