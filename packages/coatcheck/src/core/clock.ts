@@ -9,6 +9,11 @@ export interface Clock {
 /** The machine's wall clock. */
 export const systemClock: Clock = Object.freeze({ now: () => Date.now() })
 
+/** The clock in whole milliseconds, which is what records hold. */
+export function wholeClock(clock: Clock): Clock {
+  return Object.freeze({ now: () => Math.floor(clock.now()) })
+}
+
 type Unit = 'ms' | 's' | 'm' | 'h' | 'd'
 
 /** Milliseconds as a number, or a number with its unit: `'90s'`, `'30m'`, `'12h'`, `'30d'`. */
@@ -26,7 +31,8 @@ const LONGEST_MS = 3650 * unitMs.d
  */
 export function durationMs(value: Duration, name: string): number {
   const ms = typeof value === 'number' ? value : parseDuration(value)
-  if (Number.isFinite(ms) && ms > 0 && ms <= LONGEST_MS) return ms
+  // Records hold whole milliseconds.
+  if (Number.isFinite(ms) && ms > 0 && ms <= LONGEST_MS) return Math.ceil(ms)
   throw new CoatcheckError(
     'BAD_OPTION',
     `${name} must be a number of milliseconds above 0 or text such as '30m', '12h' or '30d' (ten years at most); got ${JSON.stringify(value)}.`,

@@ -35,6 +35,8 @@ const MOST_BYTES = 64 * 1024 * 1024
 const RECORD_BYTES = 600
 /** Proofs asked for within one lease: so many may be late before reads become strict. */
 const PROOFS_PER_LEASE = 4
+/** A proof that is later than this many leases, and this many milliseconds, is not coming: the connection is dead and silent. */
+const LATEST_PROOF = { leases: 2, ms: 2000 }
 const FIRST_RETRY_MS = 100
 const LAST_RETRY_MS = 5000
 
@@ -180,7 +182,7 @@ export class NearCache {
 
   async #prove(watch: Watch): Promise<void> {
     const asked = { monotonic: this.#clock.monotonic(), wall: this.#clock.wall() }
-    await watch.prove()
+    await within(Math.max(LATEST_PROOF.leases * this.#settings.leaseMs, LATEST_PROOF.ms), watch.prove())
     if (watch !== this.#watch) return
     this.#provenAt = asked
     this.#retryMs = FIRST_RETRY_MS
@@ -205,5 +207,16 @@ export class NearCache {
   #schedule(ms: number, act: () => Promise<void>): void {
     if (this.#closed) return
     this.#timer = setTimeout(() => void act(), ms).unref()
+  }
+}
+
+/** The proof, or a failure: a connection whose packets are dropped would never fail by itself, nor be replaced. */
+async function within(ms: number, proof: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error(`The watch proved nothing within ${ms} ms.`)), ms).unref()
+  try {
+    await Promise.race([proof, late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }

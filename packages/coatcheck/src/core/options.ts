@@ -1,4 +1,4 @@
-import { type Clock, type Duration, durationMs, systemClock } from './clock.ts'
+import { type Clock, type Duration, durationMs, systemClock, wholeClock } from './clock.ts'
 import type { CookieAttributes } from './cookie.ts'
 import { CoatcheckError } from './errors.ts'
 import { defaultIdentify, defaultPrivilege } from './identity.ts'
@@ -132,7 +132,7 @@ export function settingsFrom(options: SessionsOptions): Settings {
     maxDataBytes: positive(options.maxDataBytes ?? 262_144, 'maxDataBytes'),
     maxSessionsPerUser: sessionCap(options.maxSessionsPerUser, store),
     production,
-    clock: options.clock ?? systemClock,
+    clock: options.clock === undefined ? systemClock : wholeClock(options.clock),
   })
 }
 

@@ -629,7 +629,8 @@ function plainAddress(ip: string | undefined): string | undefined {
 
 function cut(text: string | undefined, length: number): string | null {
   if (text === undefined || text === '') return null
-  return text.replaceAll('\0', '').slice(0, length).toWellFormed()
+  // A copy: a slice would keep the whole header alive for as long as the record is.
+  return Buffer.from(text.replaceAll('\0', '').slice(0, length)).toString()
 }
 
 /**
