@@ -135,6 +135,18 @@ describe('law 9: the near cache', () => {
     await expect.poll(() => told.at(-1), { timeout: 5000 }).toBe('proven')
   })
 
+  // Guard: in near-cache.ts `LATEST_PROOF`.
+  test('law 9: a watch that stays silent is given up and replaced, though nothing ever fails', async () => {
+    const told: string[] = []
+    near.on('near-cache.lost', () => told.push('lost'))
+    near.on('near-cache.proven', () => told.push('proven'))
+    wire.delivering = false
+    await expect.poll(() => told, { timeout: 4000 }).toEqual(['lost'])
+    // Only for new proofs: those that were asked for before stay unanswered.
+    wire.delivering = true
+    await expect.poll(() => told, { timeout: 4000 }).toEqual(['lost', 'proven'])
+  })
+
   test('law 1: a near record never decides that a token is superseded: the store is asked', async () => {
     const held = browser.fork()
     wire.delivering = false

@@ -1,0 +1,376 @@
+import { randomText, sha256 } from '../core/crypto.ts'
+import { CoatcheckError, isCoatcheckError } from '../core/errors.ts'
+import { decodeRecord, encodeRecord, encodeSeenAt, type SessionRecord } from '../core/record.ts'
+import { EPOCH_KEPT_MS, type Marks, type ScanPage, type SessionStore, type Watch } from '../core/store.ts'
+import { linkOf, type RedisClient, type RedisLink, redisFailure, Script } from './redis/client.ts'
+import * as scripts from './redis/scripts.ts'
+import { topologyOf } from './redis/topology.ts'
+import { watchMasters } from './redis/watch.ts'
+
+export type {
+  IoredisClient,
+  IoredisCluster,
+  NodeRedisClient,
+  NodeRedisCluster,
+  NodeRedisSentinel,
+  RedisClient,
+} from './redis/client.ts'
+
+export interface RedisStoreOptions {
+  /** Before every key; `coatcheck:` unless given. Without braces, which would put all sessions on one node of a Cluster. */
+  readonly prefix?: string
+  /** How long a command may take, in milliseconds; 2000 unless given. A client alone may wait for a lost server forever. */
+  readonly timeoutMs?: number
+  /**
+   * Replicas that must have a revocation before it resolves, and how long to wait for them, in milliseconds (`WAIT`).
+   * Narrows, and does not close, the gap in which a failover to a replica that lags brings a session back.
+   */
+  readonly confirmRevocations?: { readonly replicas: number; readonly timeoutMs: number }
+}
+
+const MARK_BYTES = 8
+/** Longer than core may compare with it. */
+const EPOCH_TTL_MS = EPOCH_KEPT_MS + 60_000
+/** A file entry outlives its record by this much, so that no clock drops a living session from its person's list. */
+const FILE_SLACK_MS = 3_600_000
+const MOST_FILED = 1000
+const TIMEOUT_MS = 2000
+const LONGEST_TIMEOUT_MS = 60_000
+
+const replaceScript = new Script(scripts.REPLACE)
+const touchScript = new Script(scripts.TOUCH)
+const deleteScript = new Script(scripts.DELETE)
+const fileScript = new Script(scripts.FILE)
+const revokeScript = new Script(scripts.REVOKE)
+const carryOverScript = new Script(scripts.CARRY_OVER)
+
+/**
+ * Sessions in Redis or Valkey (6.2 and later): one server, Sentinel or a Cluster, with a client of `redis` or `ioredis`.
+ *
+ * One string per session. A strict read is one command; a save or a touch one script. A login writes the record, then
+ * files it under its person in another slot: a crash between the two leaves a session whose token nobody was given.
+ *
+ * ```ts
+ * const client = await createClient({ url: process.env.REDIS_URL }).connect()
+ * const sessions = createSessions({ store: redisStore(client), secret })
+ * ```
+ *
+ * @param client connected, and never closed by the store
+ * @throws CoatcheckError `BAD_OPTION` for a client or prefix that will not do
+ */
+export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): SessionStore {
+  const timeoutMs = checkedTimeout(options.timeoutMs ?? TIMEOUT_MS)
+  const wait = options.confirmRevocations?.timeoutMs ?? 0
+  if (wait >= timeoutMs)
+    throw new CoatcheckError('BAD_OPTION', 'redisStore: confirmRevocations.timeoutMs must be below timeoutMs.')
+  return new RedisStore(linkOf(client, timeoutMs), checkedPrefix(options.prefix ?? 'coatcheck:'), timeoutMs, options)
+}
+
+function checkedTimeout(ms: number): number {
+  if (Number.isInteger(ms) && ms >= 1 && ms <= LONGEST_TIMEOUT_MS) return ms
+  throw new CoatcheckError('BAD_OPTION', `redisStore: timeoutMs must be from 1 to ${LONGEST_TIMEOUT_MS} milliseconds.`)
+}
+
+function checkedPrefix(prefix: string): string {
+  if (typeof prefix === 'string' && !/[{}\0]/.test(prefix) && prefix.length <= 100) return prefix
+  throw new CoatcheckError(
+    'BAD_OPTION',
+    'redisStore: prefix must be text of at most 100 characters without braces (a Cluster would put every key into one slot).',
+  )
+}
+
+class RedisStore implements SessionStore {
+  readonly name = 'redis'
+  readonly #link: RedisLink
+  readonly #prefix: string
+  readonly #timeoutMs: number
+  readonly #options: RedisStoreOptions
+  readonly cannot: { readonly watch?: string }
+
+  constructor(link: RedisLink, prefix: string, timeoutMs: number, options: RedisStoreOptions) {
+    this.#link = link
+    this.#prefix = prefix
+    this.#timeoutMs = timeoutMs
+    this.#options = options
+    this.cannot = typeof link.trackers === 'string' ? { watch: link.trackers } : {}
+  }
+
+  read(id: string): Promise<SessionRecord | undefined> {
+    return this.#guarded('read', async () => (await this.#records([id]))[0])
+  }
+
+  create(record: SessionRecord, forgetAt: number): Promise<'created' | 'taken' | 'refused'> {
+    return this.#guarded('create', async () => {
+      const key = this.#key(record.id)
+      const set = await this.#link.run(key, ['SET', key, encodeRecord(record), 'NX', 'PXAT', String(forgetAt)])
+      if (set === null) return 'taken'
+      return (await this.#begin(record)) ? 'created' : 'refused'
+    })
+  }
+
+  replace(record: SessionRecord, forgetAt: number): Promise<'saved' | 'conflict' | 'gone' | 'refused'> {
+    return this.#guarded('replace', async () => {
+      const outcome = await this.#compareAndSet(record, forgetAt, false)
+      // Its first try may have died between the record and the file.
+      if (outcome === 'repeated') return (await this.#isFiled(record)) || (await this.#begin(record)) ? 'saved' : 'refused'
+      if (outcome !== 'renames') return outcome
+      if (!(await this.#mayBegin(record))) return 'refused'
+      const renamed = await this.#compareAndSet(record, forgetAt, true)
+      if (renamed !== 'saved' && renamed !== 'repeated') return renamed === 'renames' ? 'conflict' : renamed
+      return (await this.#begin(record)) ? 'saved' : 'refused'
+    })
+  }
+
+  async #compareAndSet(record: SessionRecord, forgetAt: number, rename: boolean): Promise<Outcome> {
+    const args = [encodeRecord(record), String(forgetAt), rename ? '1' : '0']
+    const key = this.#key(record.id)
+    if (!this.#link.isCluster) return outcomeOf(await replaceScript.run(this.#link, [key, this.#generationKey], args))
+    const [answer, generation] = await Promise.all([replaceScript.run(this.#link, [key], args), this.#generation()])
+    const outcome = outcomeOf(answer)
+    // A record of a dead generation stays dead whatever is written to it; it must only not be called saved.
+    const isWritten = outcome === 'saved' || outcome === 'repeated'
+    return isWritten && generation !== record.generation ? 'gone' : outcome
+  }
+
+  touch(id: string, lastSeenAt: number, forgetAt: number): Promise<void> {
+    return this.#guarded('touch', async () => {
+      await touchScript.run(this.#link, [this.#key(id)], [encodeSeenAt(lastSeenAt), String(forgetAt)])
+    })
+  }
+
+  delete(id: string, userId?: string): Promise<boolean> {
+    return this.#guarded('delete', async () => {
+      // In a record '' stands for nobody.
+      if (userId === '') return false
+      const args = userId === undefined ? ['0', ''] : ['1', userId]
+      const [answer, generation] = await Promise.all([deleteScript.run(this.#link, [this.#key(id)], args), this.#generation()])
+      const [owner] = textsOf(answer)
+      if (owner) await this.#unfile(owner, [id])
+      await this.#confirm(this.#key(id))
+      return wasAlive(answer, generation)
+    })
+  }
+
+  listByUser(userId: string, limit: number): Promise<readonly SessionRecord[]> {
+    return this.#guarded('listByUser', async () => {
+      const ids = await this.#filed(userId)
+      const { generation, values } = await this.#values(ids)
+      // What has expired is noticed here. Not what is only of another generation: it may be on its way into this one.
+      await this.#unfile(
+        userId,
+        ids.filter((_id, i) => values[i] === undefined),
+      )
+      const records = ids.map((id, i) => aliveRecord(id, values[i], generation))
+      const own = records.filter(record => record?.userId === userId) as SessionRecord[]
+      return own.sort((a, b) => b.createdAt - a.createdAt).slice(0, limit)
+    })
+  }
+
+  marks(userId: string | null): Promise<Marks> {
+    return this.#guarded('marks', async () => {
+      const [generation, userEpoch] = await Promise.all([this.#generation(), userId === null ? '' : this.#epoch(userId)])
+      return { generation: generation ?? (await this.#firstGeneration()), userEpoch }
+    })
+  }
+
+  revokeUser(userId: string, except?: string): Promise<readonly string[]> {
+    return this.#guarded('revokeUser', async () => {
+      const keys = this.#userKeys(userId)
+      const filed = await revokeScript.run(this.#link, keys, [randomText(MARK_BYTES), String(EPOCH_TTL_MS)])
+      const generation = await this.#generation()
+      const ids = textsOf(filed).filter(id => id !== except)
+      const deleted = await Promise.all(ids.map(id => deleteScript.run(this.#link, [this.#key(id)], ['1', userId])))
+      // Only now: a crash half-way leaves them on file, for the next try to finish.
+      await this.#unfile(userId, ids)
+      await Promise.all([keys[0], ...ids.map(id => this.#key(id))].map(key => this.#confirm(key)))
+      return ids.filter((_id, i) => wasAlive(deleted[i], generation))
+    })
+  }
+
+  revokeEveryone(except?: string): Promise<void> {
+    return this.#guarded('revokeEveryone', async () => {
+      const next = randomText(MARK_BYTES)
+      const key = this.#generationKey
+      const previous = await this.#link.run(key, ['SET', key, next, 'GET'])
+      if (except !== undefined && previous !== null)
+        await carryOverScript.run(this.#link, [this.#key(except)], [text(previous), next])
+      await this.#confirm(key)
+    })
+  }
+
+  scan(after: string | null, limit: number): Promise<ScanPage> {
+    return this.#guarded('scan', async () => {
+      const [node = '0', cursor = '0'] = (after ?? '').split(':', 2).map(part => part || '0')
+      const masters = await this.#link.masters()
+      const master = masters[Number(node)]
+      if (master === undefined) return { records: [], next: null }
+      const match = `${escapeGlob(this.#prefix)}s:*`
+      const [following, keys] = (await master(['SCAN', cursor, 'MATCH', match, 'COUNT', String(limit)])) as [unknown, unknown]
+      const ids = textsOf(keys).map(key => key.slice(this.#prefix.length + 2))
+      const records = (await this.#records(ids)).filter(record => record !== undefined)
+      return { records, next: nextPage(Number(node), text(following), masters.length) }
+    })
+  }
+
+  watch(changed: (id: string | null) => void): Promise<Watch> {
+    return this.#guarded('watch', async () => {
+      const { trackers, isCluster } = this.#link
+      if (typeof trackers === 'string')
+        throw new CoatcheckError('NOT_SUPPORTED', `The redis store has no watch here: ${trackers}.`)
+      const settings = { prefix: this.#prefix, timeoutMs: this.#timeoutMs }
+      return watchMasters(await trackers(), settings, changed, isCluster ? topologyOf : undefined)
+    })
+  }
+
+  #key(id: string): string {
+    return `${this.#prefix}s:${id}`
+  }
+
+  get #generationKey(): string {
+    return `${this.#prefix}generation`
+  }
+
+  /** A person's two keys share a slot by their tag. The id is hashed: it is the application's, with any bytes. */
+  #userKeys(userId: string): readonly [string, string] {
+    const tag = `{${this.#prefix}${sha256(userId).slice(0, 22)}}`
+    return [`${this.#prefix}u:${tag}`, `${this.#prefix}e:${tag}`]
+  }
+
+  async #generation(): Promise<string | undefined> {
+    return textOrNothing(await this.#link.run(this.#generationKey, ['GET', this.#generationKey]))
+  }
+
+  async #firstGeneration(): Promise<string> {
+    await this.#link.run(this.#generationKey, ['SET', this.#generationKey, randomText(MARK_BYTES), 'NX'])
+    return (await this.#generation()) ?? ''
+  }
+
+  async #epoch(userId: string): Promise<string> {
+    const [, key] = this.#userKeys(userId)
+    return textOrNothing(await this.#link.run(key, ['GET', key])) ?? ''
+  }
+
+  /** The living records of these ids, each at its place. */
+  async #records(ids: readonly string[]): Promise<readonly (SessionRecord | undefined)[]> {
+    const { generation, values } = await this.#values(ids)
+    return ids.map((id, i) => aliveRecord(id, values[i], generation))
+  }
+
+  /** What is stored under these ids, and the generation. One command on one server; on a Cluster one to each node. */
+  async #values(ids: readonly string[]): Promise<Values> {
+    if (ids.length === 0) return { generation: undefined, values: [] }
+    const [generation, ...values] = await this.#getAll([this.#generationKey, ...ids.map(id => this.#key(id))])
+    return { generation: textOrNothing(generation), values: values.map(textOrNothing) }
+  }
+
+  async #getAll(keys: readonly string[]): Promise<readonly unknown[]> {
+    if (this.#link.isCluster) return Promise.all(keys.map(key => this.#link.run(key, ['GET', key])))
+    return (await this.#link.run(keys[0] as string, ['MGET', ...keys])) as unknown[]
+  }
+
+  async #mayBegin(record: SessionRecord): Promise<boolean> {
+    const [generation, epoch] = await Promise.all([this.#generation(), record.userId === null ? '' : this.#epoch(record.userId)])
+    return generation === record.generation && (record.userId === null || epoch === record.userEpoch)
+  }
+
+  /**
+   * The second step of a record's beginning, after it was written: its person's epoch and the generation are looked at,
+   * and it is filed. If either has changed it is deleted: nobody holds its token yet.
+   */
+  async #begin(record: SessionRecord): Promise<boolean> {
+    const [generation, filed] = await Promise.all([this.#generation(), this.#file(record)])
+    if (generation === record.generation && filed) return true
+    await this.#link.run(this.#key(record.id), ['DEL', this.#key(record.id)])
+    if (record.userId !== null) await this.#unfile(record.userId, [record.id])
+    return false
+  }
+
+  /** Already on file: its beginning was completed, and no epoch of later is held against it. */
+  async #isFiled({ id, userId }: SessionRecord): Promise<boolean> {
+    if (userId === null) return true
+    const [key] = this.#userKeys(userId)
+    return (await this.#link.run(key, ['ZSCORE', key, id])) !== null
+  }
+
+  async #file(record: SessionRecord): Promise<boolean> {
+    if (record.userId === null) return true
+    const endsAt = record.expiresAt + FILE_SLACK_MS
+    const args = [record.id, record.userEpoch, String(endsAt), String(Date.now())]
+    return (await fileScript.run(this.#link, this.#userKeys(record.userId), args)) === 1
+  }
+
+  async #filed(userId: string): Promise<readonly string[]> {
+    const [key] = this.#userKeys(userId)
+    return textsOf(await this.#link.run(key, ['ZRANGE', key, '0', String(MOST_FILED - 1), 'REV']))
+  }
+
+  async #unfile(userId: string, ids: readonly string[]): Promise<void> {
+    const [key] = this.#userKeys(userId)
+    if (ids.length > 0) await this.#link.run(key, ['ZREM', key, ...ids])
+  }
+
+  /** Waits until replicas have what was just written on the node of `key`, where that was asked for. */
+  async #confirm(key: string): Promise<void> {
+    const { confirmRevocations: wanted } = this.#options
+    if (wanted === undefined) return
+    const acknowledged = Number(await this.#link.run(key, ['WAIT', String(wanted.replicas), String(wanted.timeoutMs)]))
+    if (acknowledged >= wanted.replicas) return
+    throw new CoatcheckError(
+      'STORE_UNAVAILABLE',
+      `The revocation is in force, but only ${acknowledged} of ${wanted.replicas} replicas have it: a failover now could undo it. Repeat it.`,
+    )
+  }
+
+  async #guarded<Result>(operation: string, act: () => Promise<Result>): Promise<Result> {
+    try {
+      return await act()
+    } catch (error) {
+      throw isCoatcheckError(error) ? error : redisFailure(operation, error)
+    }
+  }
+}
+
+interface Values {
+  readonly generation: string | undefined
+  readonly values: readonly (string | undefined)[]
+}
+
+type Outcome = 'saved' | 'repeated' | 'conflict' | 'gone' | 'renames'
+
+function outcomeOf(answer: unknown): Outcome {
+  return text(answer) as Outcome
+}
+
+/** The record, unless it belongs to a generation that was ended; without any generation all are dead. */
+function aliveRecord(id: string, value: string | undefined, generation: string | undefined): SessionRecord | undefined {
+  if (value === undefined) return undefined
+  const record = decodeRecord(id, value)
+  return record.generation === generation ? record : undefined
+}
+
+/** True if DELETE found a record, and it was not of a generation that was ended. */
+function wasAlive(deleted: unknown, generation: string | undefined): boolean {
+  return textsOf(deleted)[1] === generation && generation !== undefined
+}
+
+/** A client may be set to answer with Buffers. */
+function text(value: unknown): string {
+  return Buffer.isBuffer(value) ? value.toString() : String(value)
+}
+
+function textOrNothing(value: unknown): string | undefined {
+  return value === null || value === undefined ? undefined : text(value)
+}
+
+function textsOf(values: unknown): readonly string[] {
+  return Array.isArray(values) ? values.map(text) : []
+}
+
+function nextPage(node: number, cursor: string, nodes: number): string | null {
+  if (cursor !== '0') return `${node}:${cursor}`
+  return node + 1 < nodes ? `${node + 1}:0` : null
+}
+
+function escapeGlob(prefix: string): string {
+  return prefix.replace(/[\\*?[\]]/g, '\\$&')
+}

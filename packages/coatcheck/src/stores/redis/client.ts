@@ -1,0 +1,247 @@
+import { createHash } from 'node:crypto'
+import { CoatcheckError } from '../../core/errors.ts'
+
+/** Runs one command, its name first. */
+export type Run = (args: readonly string[]) => Promise<unknown>
+
+/** What we call of a `redis` (node-redis) client, or of a pool of such. */
+export interface NodeRedisClient {
+  sendCommand(args: string[]): Promise<unknown>
+}
+
+/** What we call of a `redis` Sentinel client. */
+export interface NodeRedisSentinel {
+  sendCommand(isReadonly: boolean | undefined, args: string[]): Promise<unknown>
+  /** Told apart by this. */
+  getMasterNode(): unknown
+}
+
+/** What we call of a `redis` cluster: it finds the node by the first key. */
+export interface NodeRedisCluster<Node = unknown> {
+  sendCommand(firstKey: string | undefined, isReadonly: boolean | undefined, args: string[]): Promise<unknown>
+  /** Told apart from a single client by these. */
+  readonly masters: Node[]
+  nodeClient(node: Node): NodeRedisClient | Promise<NodeRedisClient>
+}
+
+/** What we call of an `ioredis` client, Sentinel included. */
+export interface IoredisClient {
+  call(command: string, ...args: string[]): Promise<unknown>
+}
+
+/** What we call of an `ioredis` cluster. */
+export interface IoredisCluster extends IoredisClient {
+  readonly isCluster: true
+  nodes(role: 'master'): IoredisClient[]
+}
+
+/** What we call of a `redis` client that `duplicate` made for us. */
+export interface TrackingClient {
+  connect(): Promise<unknown>
+  sendCommand(args: string[]): Promise<unknown>
+  on(event: 'invalidate' | 'error' | 'end', heard: (what?: unknown) => void): unknown
+  destroy(): void
+}
+
+/** What we call of a `redis` client to make a connection of our own like it. */
+interface Duplicable {
+  readonly options?: { readonly socket?: object }
+  duplicate(options: object): TrackingClient
+}
+
+/** A connection of our own beside the user's, that receives invalidations. */
+function trackingClientOf(client: Duplicable): TrackingClient {
+  return client.duplicate({
+    RESP: 3,
+    emitInvalidate: true,
+    clientSideCache: undefined,
+    // A handed-over or renewed connection tracks nothing, and would not say so.
+    maintNotifications: 'disabled',
+    socket: { ...client.options?.socket, reconnectStrategy: false },
+    disableOfflineQueue: true,
+  })
+}
+
+/** A client that you made, connected, and will close. */
+export type RedisClient =
+  | NodeRedisClient
+  | NodeRedisSentinel
+  // biome-ignore lint/suspicious/noExplicitAny: a cluster's own node type is its own business; we only hand nodes back.
+  | NodeRedisCluster<any>
+  | IoredisClient
+  | IoredisCluster
+
+/** The kinds of clients as one. */
+export interface RedisLink {
+  readonly isCluster: boolean
+  /** Runs a command on the node that holds `key`. */
+  run(key: string, args: readonly string[]): Promise<unknown>
+  /** A runner for each master; one for a single server. */
+  masters(): Promise<readonly Run[]>
+  /** A connection of our own to each master, not connected yet, for `watch`; or why there can be none. */
+  readonly trackers: (() => Promise<readonly TrackingClient[]>) | string
+}
+
+const NO_INVALIDATIONS = "ioredis drops the server's invalidation messages: use a client of 'redis' for a near cache"
+
+/**
+ * The link over whichever client was handed in. A command that is not answered within `timeoutMs` fails: clients keep
+ * what they could not send for as long as their server is away, and a request must not wait for that.
+ *
+ * @throws CoatcheckError `BAD_OPTION` for what is no client of `redis` or `ioredis`, or one set up in a way that breaks us
+ */
+export function linkOf(client: RedisClient, timeoutMs: number): RedisLink {
+  const link = unboundLinkOf(client)
+  const bound =
+    (run: Run): Run =>
+    args =>
+      within(timeoutMs, run(args))
+  return {
+    ...link,
+    run: (key, args) => within(timeoutMs, link.run(key, args)),
+    masters: async () => (await within(timeoutMs, link.masters())).map(bound),
+  }
+}
+
+function unboundLinkOf(client: RedisClient): RedisLink {
+  if (isIoredis(client)) return ioredisLink(client)
+  if (isNodeRedisCluster(client)) return nodeRedisClusterLink(client)
+  if (isNodeRedisSentinel(client)) {
+    const run: Run = args => client.sendCommand(false, [...args])
+    return singleLink(run, "a Sentinel client of 'redis' gives no connection of our own: there is no near cache over it yet")
+  }
+  if (!hasMethod<NodeRedisClient>(client, 'sendCommand')) {
+    throw bad("takes a client or cluster of 'redis' or 'ioredis' that you made and connected.")
+  }
+  const isPlain = hasMethod<Duplicable>(client, 'duplicate') && !('totalClients' in client)
+  const trackers = isPlain ? async () => [trackingClientOf(client)] : 'it was given a pool: give redisStore a single client'
+  return singleLink(args => client.sendCommand([...args]), trackers)
+}
+
+function singleLink(run: Run, trackers: RedisLink['trackers']): RedisLink {
+  return { isCluster: false, run: (_key, args) => run(args), masters: async () => [run], trackers }
+}
+
+function nodeRedisClusterLink(client: NodeRedisCluster): RedisLink {
+  const nodes = () => Promise.all(client.masters.map(node => client.nodeClient(node)))
+  return {
+    isCluster: true,
+    run: (key, args) => client.sendCommand(key, false, [...args]),
+    masters: async () => (await nodes()).map(node => args => node.sendCommand([...args])),
+    trackers: async () => (await nodes()).filter(node => hasMethod<Duplicable>(node, 'duplicate')).map(trackingClientOf),
+  }
+}
+
+function ioredisLink(client: IoredisClient): RedisLink {
+  const { keyPrefix, scaleReads = 'master' } = optionsOf(client)
+  if (keyPrefix) throw bad('cannot use an ioredis client with keyPrefix (a scan would not see it): use the option prefix.')
+  if (scaleReads !== 'master') throw bad("needs scaleReads: 'master': a replica would still serve a session that was ended.")
+  const run: Run = args => callIoredis(client, args)
+  if (!isIoredisCluster(client)) return singleLink(run, NO_INVALIDATIONS)
+  return {
+    isCluster: true,
+    run: (_key, args) => run(args),
+    masters: async () => client.nodes('master').map(node => args => callIoredis(node, args)),
+    trackers: NO_INVALIDATIONS,
+  }
+}
+
+function optionsOf(client: object): { readonly keyPrefix?: unknown; readonly scaleReads?: unknown } {
+  return 'options' in client && typeof client.options === 'object' && client.options !== null ? client.options : {}
+}
+
+function bad(what: string): CoatcheckError {
+  return new CoatcheckError('BAD_OPTION', `redisStore ${what}`)
+}
+
+/** The answer, or a failure after so many milliseconds. */
+export async function within<Answer>(ms: number, answer: Promise<Answer>): Promise<Answer> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error(`ETIMEDOUT: no answer within ${ms} ms`)), ms).unref()
+  try {
+    return await Promise.race([answer, late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function callIoredis(client: IoredisClient, [command = '', ...args]: readonly string[]): Promise<unknown> {
+  return client.call(command, ...args)
+}
+
+function isIoredis(client: unknown): client is IoredisClient {
+  // ioredis has a sendCommand too, of another form.
+  return hasMethod<IoredisClient>(client, 'call') && hasMethod(client, 'defineCommand')
+}
+
+function isIoredisCluster(client: unknown): client is IoredisCluster {
+  return isIoredis(client) && 'isCluster' in client && client.isCluster === true
+}
+
+function isNodeRedisCluster(client: unknown): client is NodeRedisCluster {
+  return hasMethod<NodeRedisCluster>(client, 'nodeClient') && hasMethod(client, 'sendCommand')
+}
+
+function isNodeRedisSentinel(client: unknown): client is NodeRedisSentinel {
+  return hasMethod<NodeRedisSentinel>(client, 'getMasterNode') && hasMethod(client, 'sendCommand')
+}
+
+function hasMethod<Shape>(value: unknown, name: string): value is Shape {
+  return typeof value === 'object' && value !== null && typeof (value as Record<string, unknown>)[name] === 'function'
+}
+
+/** A script and its SHA-1, by which the server knows it. */
+export class Script {
+  readonly #text: string
+  readonly #sha: string
+
+  constructor(text: string) {
+    this.#text = text
+    this.#sha = createHash('sha1').update(text).digest('hex')
+  }
+
+  /** Runs it on the node of the first key; sends the text only where the server does not have it yet. */
+  async run(link: RedisLink, keys: readonly [string, ...string[]], args: readonly string[]): Promise<unknown> {
+    const rest = [String(keys.length), ...keys, ...args]
+    try {
+      return await link.run(keys[0], ['EVALSHA', this.#sha, ...rest])
+    } catch (error) {
+      if (!messageOf(error).startsWith('NOSCRIPT')) throw error
+      return link.run(keys[0], ['EVAL', this.#text, ...rest])
+    }
+  }
+}
+
+/** What each of the server's refusals means, and what to do. */
+const remedies: readonly [RegExp, string][] = [
+  [/^(NOAUTH|WRONGPASS)/, 'the password or user is wrong: check the URL that the client was made with'],
+  [/^NOPERM/, 'its user may not run a command that Coatcheck needs: see docs/stores/redis.md for the list'],
+  [/^READONLY/, 'it is a read-only replica: connect to the master'],
+  [/^(OOM|MISCONF)/, 'it takes no writes: its memory or its disk is full'],
+  [/^(CLUSTERDOWN|TRYAGAIN|MASTERDOWN|LOADING|NOREPLICAS)/, 'it is not ready: a failover, a resharding or a start is under way'],
+  [/database|DB index/i, 'the database number is wrong'],
+  [
+    /ECONNREFUSED|ENOTFOUND|ETIMEDOUT|ECONNRESET|closed|disconnect/i,
+    'it cannot be reached: check the URL, and that the client is connected',
+  ],
+]
+
+/** The typed error for what a client threw. */
+export function redisFailure(operation: string, cause: unknown): CoatcheckError {
+  const message = messageOf(cause)
+  if (/COATCHECK_FOREIGN|^WRONGTYPE/.test(message)) {
+    return new CoatcheckError(
+      'FOREIGN_RECORD',
+      "Redis holds another application's value under a key of ours. Give Coatcheck a prefix or a database of its own.",
+      { cause },
+    )
+  }
+  const remedy = remedies.find(([pattern]) => pattern.test(message))?.[1] ?? 'see the cause'
+  return new CoatcheckError('STORE_UNAVAILABLE', `Redis failed on ${operation}: ${remedy}.`, { cause, retryAfter: 1 })
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const code = 'code' in error && typeof error.code === 'string' ? ` ${error.code}` : ''
+  return `${error.message}${code} ${error.name}`
+}
