@@ -7,6 +7,7 @@ import type { Exchange, RequestFacts } from '../core/exchange.ts'
 import type { Answer } from '../core/guard.ts'
 import type { Session } from '../core/session.ts'
 import type { Sessions } from '../core/sessions.ts'
+import { isMistake } from '../http/answer.ts'
 import { commit, type Failing, finish, finishing, responseOf, withSession } from '../http/fetch.ts'
 import { forwarded } from '../http/forwarded.ts'
 
@@ -146,7 +147,7 @@ const showing: ProxyHandler<object> = { get: (values, key) => shown(Reflect.get(
  */
 export function refusal(c: Context, error: unknown, answer: Settings['answer']): Response {
   if (error instanceof Error) c.error = error
-  if (!isCoatcheckError(error) || error.status === 500) console.error(error)
+  if (isMistake(error)) console.error(error)
   return responseOf(answer(error, c))
 }
 
@@ -219,7 +220,7 @@ export class HonoVisit implements Failing {
 
   /** An error of ours that Hono, or an `onError` that did not know it, answered with 500: it has an answer of its own. */
   #speakFor(error: unknown): void {
-    if (!isCoatcheckError(error) || error.status === 500 || this.#c.res.status !== 500) return
+    if (!isCoatcheckError(error) || isMistake(error) || this.#c.res.status !== 500) return
     this.#replace(responseOf(this.#answer(error, this.#c)))
   }
 
