@@ -126,10 +126,8 @@ class RedisStore implements SessionStore {
     const key = this.#key(record.id)
     if (!this.#link.isCluster) return outcomeOf(await replaceScript.run(this.#link, [key, this.#generationKey], args))
     const [answer, generation] = await Promise.all([replaceScript.run(this.#link, [key], args), this.#generation()])
-    const outcome = outcomeOf(answer)
-    // A record of a dead generation stays dead whatever is written to it; it must only not be called saved.
-    const isWritten = outcome === 'saved' || outcome === 'repeated'
-    return isWritten && generation !== record.generation ? 'gone' : outcome
+    // A record of a dead generation stays dead whatever is written to it.
+    return textsOf(answer)[1] === generation ? outcomeOf(answer) : 'gone'
   }
 
   touch(id: string, lastSeenAt: number, forgetAt: number): Promise<void> {
@@ -338,7 +336,7 @@ interface Values {
 type Outcome = 'saved' | 'repeated' | 'conflict' | 'gone' | 'renames'
 
 function outcomeOf(answer: unknown): Outcome {
-  return text(answer) as Outcome
+  return textsOf(answer)[0] as Outcome
 }
 
 /** The record, unless it belongs to a generation that was ended; without any generation all are dead. */

@@ -28,23 +28,23 @@ local function foreign() return redis.error_reply('COATCHECK_FOREIGN') end
  *
  * KEYS: record, and the generation where it is on the same node. ARGV: the new record, when to forget it (ms), '1' to
  * let the person change. Returns 'saved' | 'repeated' (this very write had landed before) | 'conflict' | 'gone' |
- * 'renames' (nothing was written; ask again with '1').
+ * 'renames' (nothing was written; ask again with '1'), and the generation that was stored.
  */
 export const REPLACE = `${FIELDS}
 local old = redis.call('GET', KEYS[1])
-if not old then return 'gone' end
+if not old then return {'gone'} end
 local was, is = fields(old), fields(ARGV[1])
 if not was then return foreign() end
-if KEYS[2] and redis.call('GET', KEYS[2]) ~= was[7] then return 'gone' end
-if string.sub(old, 14) == string.sub(ARGV[1], 14) then return 'repeated' end
-if tonumber(was[3]) ~= tonumber(is[3]) - 1 or was[7] ~= is[7] then return 'conflict' end
-if was[5] ~= is[5] and ARGV[3] ~= '1' then return 'renames' end
+if KEYS[2] and redis.call('GET', KEYS[2]) ~= was[7] then return {'gone'} end
+if string.sub(old, 14) == string.sub(ARGV[1], 14) then return {'repeated', was[7]} end
+if tonumber(was[3]) ~= tonumber(is[3]) - 1 or was[7] ~= is[7] then return {'conflict', was[7]} end
+if was[5] ~= is[5] and ARGV[3] ~= '1' then return {'renames', was[7]} end
 local text = ARGV[1]
 if was[2] > is[2] then text = 'c1\\0' .. was[2] .. string.sub(text, 13) end
 local left = redis.call('PTTL', KEYS[1])
 redis.call('SET', KEYS[1], text, 'PXAT', ARGV[2])
 if left > redis.call('PTTL', KEYS[1]) then redis.call('PEXPIRE', KEYS[1], left) end
-return 'saved'
+return {'saved', was[7]}
 `
 
 /**

@@ -1,0 +1,56 @@
+import { randomUUID } from 'node:crypto'
+import { Cluster, Redis } from 'ioredis'
+import { createClient, createCluster } from 'redis'
+import { type RedisClient, type RedisStoreOptions, redisStore } from '../../src/stores/redis.ts'
+import type { StoreSpace } from '../../src/testing/index.ts'
+
+/** A client of one of the two libraries, with the little that tests do past the store. */
+export interface Connection {
+  readonly client: RedisClient
+  set(key: string, value: string): Promise<unknown>
+  close(): void
+}
+
+export type Connect = (url: string) => Promise<Connection>
+
+/** To one server. Errors are the store's to tell: a client without a listener would end the process. */
+export const clients = {
+  async redis(url: string): Promise<Connection> {
+    const client = await createClient({ url })
+      .on('error', () => {})
+      .connect()
+    return { client, set: (key, value) => client.set(key, value), close: () => client.destroy() }
+  },
+  async ioredis(url: string): Promise<Connection> {
+    const client = new Redis(url).on('error', () => {})
+    return { client, set: (key, value) => client.set(key, value), close: () => client.disconnect() }
+  },
+}
+
+/** To a Cluster, found by the URL of one node. */
+export const clusterClients = {
+  async redis(url: string): Promise<Connection> {
+    const client = createCluster({ rootNodes: [{ url }] }).on('error', () => {})
+    await client.connect()
+    return { client, set: (key, value) => client.set(key, value), close: () => client.destroy() }
+  },
+  async ioredis(url: string): Promise<Connection> {
+    const client = new Cluster([url], { redisOptions: {} }).on('error', () => {})
+    return { client, set: (key, value) => client.set(key, value), close: () => client.disconnect() }
+  },
+}
+
+/** A prefix of its own, with two stores over connections of their own. */
+export async function openSpace(connect: Connect, url: string, options: RedisStoreOptions = {}): Promise<StoreSpace> {
+  const prefix = `test:${randomUUID()}:`
+  const [one, two] = [await connect(url), await connect(url)]
+  return {
+    store: redisStore(one.client, { ...options, prefix }),
+    second: () => redisStore(two.client, { ...options, prefix }),
+    plant: async id => void (await one.set(`${prefix}s:${id}`, 'of another application')),
+    close() {
+      one.close()
+      two.close()
+    },
+  }
+}

@@ -1,0 +1,48 @@
+import { describe, expect, test } from 'vitest'
+import { service } from '../../../../test/services/service.ts'
+import { parseTopology, slotOf } from '../../src/stores/redis/topology.ts'
+import { storeLaws } from '../../src/testing/index.ts'
+import { clusterClients, openSpace } from './redis-clients.ts'
+
+const cluster = await service('redis-cluster')
+
+for (const [name, connect] of Object.entries(clusterClients)) {
+  describe.skipIf(cluster.missing)(`the redis store on a Cluster over ${name}`, () => {
+    const open = () => openSpace(connect, cluster.url as string)
+    for (const law of storeLaws({ open, noPrune: 'Redis forgets by itself' })) test(law.name, law.run)
+  })
+}
+
+describe('the topology of a Cluster', () => {
+  const nodes = (own: string, pong: number) => `
+aa 127.0.0.1:7001@17001 myself,master - 0 0 1 connected 0-1 ${own}
+bb 127.0.0.1:7002@17002 master - 0 ${pong} 2 connected 2-16383
+cc 127.0.0.1:7003@17003 slave bb 0 ${pong} 2 connected
+`
+
+  test('the slot of a key is the one that the specification gives', () => {
+    expect(slotOf('123456789')).toBe(0x31c3)
+  })
+
+  test('pings and pongs change nothing', () => {
+    expect(parseTopology(nodes('', 5)).digest).toBe(parseTopology(nodes('', 6)).digest)
+  })
+
+  test.each([
+    ['a slot that begins to move', (text: string) => text.replace('0-1 ', '0-1 [1->-bb]')],
+    ['a slot that has moved', (text: string) => text.replace('0-1 ', '0 ').replace('2-16383', '1-16383')],
+    ['a replica that took over', (text: string) => text.replace('slave bb', 'master -')],
+    ['a node that is suspected', (text: string) => text.replace('slave', 'slave,fail?')],
+    ['a node that came', (text: string) => `${text.trim()}\ndd 127.0.0.1:7004@17004 master - 0 0 0 connected\n`],
+  ])('%s changes the digest', (_what, change) => {
+    const text = nodes('', 5)
+    expect(change(text)).not.toBe(text)
+    expect(parseTopology(change(text)).digest).not.toBe(parseTopology(text).digest)
+  })
+
+  test('the tag lies in a slot that the node itself owns, and owners are masters with slots', () => {
+    const { tag, own, owners } = parseTopology(nodes('', 5))
+    expect(slotOf(tag.slice(1, -1))).toBeLessThanOrEqual(1)
+    expect([own, ...owners]).toEqual(['aa', 'aa', 'bb'])
+  })
+})
