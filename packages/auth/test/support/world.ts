@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
-import { createSessions, type Exchange, type SessionStore, type Sessions } from 'coatcheck'
+import { createSessions, type Exchange, type SessionStore, type Sessions, type SessionsOptions } from 'coatcheck'
 import { memoryStore } from 'coatcheck/memory'
 import {
   type Auth,
@@ -106,15 +106,19 @@ const EVENTS = [
   'limiter.failed',
 ] as const
 
-export interface Options extends Partial<AuthOptions> {
+export interface Options extends Partial<Omit<AuthOptions, 'sessions'>> {
   readonly store?: SessionStore
   readonly secret?: string | readonly string[]
+  /** As in production, but for what a test needs: memory, and cheap hashes. */
+  readonly production?: boolean
+  /** Handed on to `createSessions`. */
+  readonly sessionOptions?: Partial<SessionsOptions>
 }
 
 export function openWorld(options: Options = {}): World {
-  const { store = memoryStore(), secret = SECRET, ...given } = options
+  const { store = memoryStore(), secret = SECRET, production = false, sessionOptions = {}, ...given } = options
   const clock = new TestClock()
-  const sessions = createSessions({ store, secret, production: false, clock })
+  const sessions = createSessions({ store, secret, production, clock, allowInProduction: ['memory-store'], ...sessionOptions })
   const users = new UserTable()
   const { findUser, findCredentials, savePassword, sendReset, disableUser } = users
   const hooks = { findUser, findCredentials, savePassword, sendReset, disableUser }
@@ -123,6 +127,7 @@ export function openWorld(options: Options = {}): World {
     ...hooks,
     limiter: memoryLimiter(),
     now: clock.now,
+    allowInProduction: ['memory-limiter', 'weak-hashing'],
     ...given,
     passwords: { ...CHEAP, ...given.passwords },
   })
@@ -143,6 +148,15 @@ export function openWorld(options: Options = {}): World {
       auth.close()
       await sessions.close()
     },
+  }
+}
+
+/** What a browser does with Set-Cookie lines. */
+export function receiveInto(jar: Map<string, string>, setCookie: readonly string[]): void {
+  for (const line of setCookie) {
+    const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? []
+    if (value === '') jar.delete(name)
+    else jar.set(name, value)
   }
 }
 
@@ -177,11 +191,7 @@ export class Browser {
   }
 
   receive(setCookie: readonly string[]): void {
-    for (const line of setCookie) {
-      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? []
-      if (value === '') this.jar.delete(name)
-      else this.jar.set(name, value)
-    }
+    receiveInto(this.jar, setCookie)
   }
 
   /** Who the server takes this browser for. */
