@@ -1,5 +1,5 @@
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
-import { connect, createServer as createHttp2Server, type Http2Server } from 'node:http2'
+import { type ClientHttp2Session, connect, createServer as createHttp2Server, type Http2Server } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { getRequestListener } from '@hono/node-server'
@@ -35,6 +35,8 @@ export type Act = (request: { readonly session: Session }, csrfToken: (session: 
 export interface Running {
   /** `localhost:port`, as a browser has it in its address. */
   readonly host: string
+  /** The server, where browsers speak to it: not over HTTP/2 without TLS. */
+  readonly server?: Server
   send(request: Sent): Promise<Received>
   close(): Promise<void>
 }
@@ -83,10 +85,10 @@ const http2Kind: Kind = {
   async start(sessions, options, acts) {
     const server = createHttp2Server(nodeListener(sessions, options, acts))
     const port = await portOf(server)
-    const client = connect(`http://localhost:${port}`)
+    const client = connect(`http://127.0.0.1:${port}`)
     return {
       host: `localhost:${port}`,
-      send: request => sendHttp2(client, request),
+      send: request => sendHttp2(client, port, request),
       async close() {
         client.close()
         await new Promise(resolve => server.close(resolve))
@@ -96,17 +98,18 @@ const http2Kind: Kind = {
 }
 
 async function sendHttp2(
-  client: ReturnType<typeof connect>,
+  client: ClientHttp2Session,
+  port: number,
   { method = 'POST', path, headers = {}, body }: Sent,
 ): Promise<Received> {
-  const { host, ...others } = headers
-  const authority = host === undefined ? {} : { ':authority': host }
-  const stream = client.request({ ':method': method, ':path': path, ...authority, ...others }, { endStream: body === undefined })
+  const { host = `localhost:${port}`, ...others } = headers
+  const head = { ':method': method, ':path': path, ':authority': host, ...others }
+  const stream = client.request(head, { endStream: body === undefined })
   if (body !== undefined) stream.end(body)
-  const head = await new Promise<Record<string, unknown>>((resolve, reject) =>
+  const answer = await new Promise<Record<string, unknown>>((resolve, reject) =>
     stream.once('response', resolve).once('error', reject),
   )
-  const { ':status': status, 'set-cookie': setCookie = [], ...rest } = head
+  const { ':status': status, 'set-cookie': setCookie = [], ...rest } = answer
   return {
     status: Number(status),
     headers: rest as Record<string, string>,
@@ -160,7 +163,7 @@ export const kinds: readonly Kind[] = [
 
 /** The free port on which the server then listens. */
 async function portOf(server: Server | Http2Server): Promise<number> {
-  await new Promise<void>(resolve => server.listen(0, 'localhost', resolve))
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   return (server.address() as AddressInfo).port
 }
 
@@ -169,6 +172,7 @@ export async function listen(server: Server): Promise<Running> {
   const port = await portOf(server)
   return {
     host: `localhost:${port}`,
+    server,
     send: request => send(port, request),
     async close() {
       server.closeAllConnections()
@@ -180,7 +184,8 @@ export async function listen(server: Server): Promise<Running> {
 /** Not `fetch`, which adds headers of its own and refuses some of ours. */
 function send(port: number, { method = 'POST', path, headers = {}, body }: Sent): Promise<Received> {
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ host: 'localhost', port, method, path, headers, agent: false })
+    const withHost = { host: `localhost:${port}`, ...headers }
+    const request = httpRequest({ host: '127.0.0.1', port, method, path, headers: withHost, agent: false })
     request.once('response', response => received(response).then(resolve, reject)).once('error', reject)
     request.end(body)
   })
