@@ -121,9 +121,8 @@ async function sendHttp2(
 type Express = typeof express5
 
 /** The two majors agree on all that is used here, and their types on nearly all. */
-async function load(name: 'express' | 'express4'): Promise<Express> {
-  const module: { default: Express } = await import(name)
-  return module.default
+async function load(module: Promise<{ readonly default: unknown }>): Promise<Express> {
+  return (await module).default as Express
 }
 
 function expressKind(name: string, express: Express): Kind {
@@ -156,8 +155,8 @@ const honoKind: Kind = {
 export const kinds: readonly Kind[] = [
   nodeKind,
   http2Kind,
-  expressKind('Express 5', await load('express')),
-  expressKind('Express 4', await load('express4')),
+  expressKind('Express 5', await load(import('express'))),
+  expressKind('Express 4', await load(import('express4'))),
   honoKind,
 ]
 
