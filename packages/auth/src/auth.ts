@@ -142,7 +142,7 @@ export class Auth {
     }
     await reservation.succeed()
     await this.#rehash(userId, password, credentials?.passwordHash ?? null)
-    await session.login(userId, { remember, attempt })
+    await session.login(userId, { remember, attempt, ...(credentials?.data && { data: credentials.data }) })
     this.#devices.remember(request, userId, known)
     if (known === undefined) this.#events.emit('login.new-device', { ...clientOf(request), userId, sessionId: session.id })
     return { ok: true, userId }

@@ -1,4 +1,4 @@
-import type { MaybePromise, UserId } from 'coatcheck'
+import type { Bag, MaybePromise, UserId } from 'coatcheck'
 
 /** What is stored of a person's password, and whether they may sign in at all. */
 export interface Credentials {
@@ -8,6 +8,8 @@ export interface Credentials {
   readonly disabled?: boolean | number | null
   /** What is known of the person (e-mail address, name): it makes no good password, and a change of it voids reset mails. */
   readonly about?: readonly string[]
+  /** What the session begins with, in the same write as the login: the role, above all. */
+  readonly data?: Bag
 }
 
 /** A password string to be stored. */

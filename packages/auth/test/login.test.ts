@@ -45,6 +45,23 @@ describe('login by password', () => {
     expect(await login(browser, here, email, ' padded password ')).toEqual({ ok: false, reason: 'invalid' })
   })
 
+  test('the role comes with the credentials, in the one write of the login', async () => {
+    const gate = gatedStore(memoryStore())
+    const here = world({ store: gate.store })
+    const { id, email } = await here.person(PASSWORD)
+    const original = here.users.findCredentials
+    const withRole = world({
+      store: gate.store,
+      findUser: here.users.findUser,
+      findCredentials: async userId => ({ passwordHash: null, ...(await original(userId)), data: { role: 'admin' } }),
+    })
+    gate.reset()
+    const browser = new Browser(withRole.sessions)
+    expect(await login(browser, withRole, email, PASSWORD)).toEqual({ ok: true, userId: id })
+    expect([gate.calls.create, gate.calls.replace]).toEqual([1, 0])
+    expect((await browser.open()).session.role).toBe('admin')
+  })
+
   test('remember me is asked for, not assumed', async () => {
     const here = world()
     const { email } = await here.person(PASSWORD)
