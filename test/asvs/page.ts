@@ -4,7 +4,7 @@ import { join } from 'node:path'
 export const root = join(import.meta.dirname, '../..')
 
 /** What a row says of a requirement. */
-export type Standing = 'met' | 'yours' | 'later'
+type Standing = 'met' | 'yours' | 'later'
 
 /** A test that a row names: any of that file whose full name holds these words. */
 export interface NamedTest {

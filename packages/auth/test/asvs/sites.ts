@@ -11,7 +11,7 @@ import type { ErrorRequestHandler } from 'express'
 import { Hono } from 'hono'
 
 /** A request as the application sees it, whatever the framework. */
-export interface Asked {
+interface Asked {
   readonly session: Session
   readonly body: Readonly<Record<string, unknown>>
   readonly query: URLSearchParams
