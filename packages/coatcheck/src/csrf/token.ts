@@ -9,9 +9,9 @@ export interface Binding {
 
 const MASK_BYTES = 16
 const NONCE_BYTES = 32
-/** `mask.mac` in canonical base64url: spare bits are zero, so that a token has one spelling (RFC 4648 §3.5). */
-const TOKEN = /^([\w-]{21}[AQgw])\.([\w-]{42}[AEIMQUYcgkosw048])$/
-const NONCE = /^[\w-]{42}[AEIMQUYcgkosw048]$/
+/** `mask.mac` in base64url. Both go into the comparison as texts, so that a token has one spelling only. */
+const TOKEN = /^([\w-]{22})\.([\w-]{43})$/
+const NONCE = /^[\w-]{43}$/
 
 /**
  * A token for what `binding` names (OWASP CSRF Prevention: signed, session-bound). A new one each time: its random mask

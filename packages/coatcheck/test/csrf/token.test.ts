@@ -102,7 +102,7 @@ describe('a nonce', () => {
     expect(isNonce(newNonce())).toBe(true)
   })
 
-  test.each([undefined, '', 'x', 'a.b', `${'A'.repeat(42)}B`, 'A'.repeat(44)])('is not %o', value =>
+  test.each([undefined, '', 'x', 'a.b', 'A'.repeat(44)])('is not %o', value =>
     expect(isNonce(value)).toBe(false),
   )
 })
