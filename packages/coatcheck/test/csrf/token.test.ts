@@ -102,7 +102,5 @@ describe('a nonce', () => {
     expect(isNonce(newNonce())).toBe(true)
   })
 
-  test.each([undefined, '', 'x', 'a.b', 'A'.repeat(44)])('is not %o', value =>
-    expect(isNonce(value)).toBe(false),
-  )
+  test.each([undefined, '', 'x', 'a.b', 'A'.repeat(44)])('is not %o', value => expect(isNonce(value)).toBe(false))
 })
