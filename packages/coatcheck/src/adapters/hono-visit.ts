@@ -52,8 +52,7 @@ export class HonoFacts implements RequestFacts {
   }
 
   #forwarded(header: string): string | undefined {
-    const { hops } = this.#settings
-    return hops === 0 ? undefined : forwarded(this.#c.req.header(header), hops)
+    return forwarded(this.#c.req.header(header), this.#settings.hops)
   }
 }
 

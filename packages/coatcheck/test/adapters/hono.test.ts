@@ -10,6 +10,7 @@ import {
   createSessions,
   requireAuth,
   requireFresh,
+  requireRole,
   type SessionMiddlewareOptions,
   type SessionVariables,
   session,
@@ -234,6 +235,17 @@ describe('where the session is seen', () => {
     await onStage(build, async ({ ask }) => {
       const reply = await new Browser(ask).get('/sub/page?tab=1', { accept: 'text/html' })
       expect(reply.headers.get('location')).toBe(`/login?returnTo=${encodeURIComponent('/sub/page?tab=1')}`)
+    })
+  })
+
+  test('a page load is not sent to sign in where that could not help: the role is missing', async () => {
+    const build = (app: App, sessions: Sessions) =>
+      app.use(session(sessions)).get('/admin', requireRole('admin', { loginPath: '/login' }), c => c.text('in'))
+    await onStage(build, async ({ browser, ask }) => {
+      const accept = { accept: 'text/html' }
+      expect((await new Browser(ask).get('/admin', accept)).status).toBe(303)
+      const reply = await browser.get('/admin', accept)
+      expect([reply.status, reply.body]).toEqual([403, '{"error":"Forbidden"}'])
     })
   })
 
@@ -628,10 +640,12 @@ describe('streams', () => {
 
   test('whose save fails are not sent at all, their writer is told, and what it changes later is not saved', async () => {
     const aborted = Promise.withResolvers<boolean>()
+    let connected = () => {}
     const build = (app: App, sessions: Sessions) =>
       app.use(session(sessions)).get('/', c => {
         change(c.var.session, { early: 1 })
         return streamText(c, async out => {
+          out.onAbort(() => connected())
           await out.write('first')
           await new Promise<void>(resolve => out.onAbort(resolve))
           change(c.var.session, { later: 1 })
@@ -642,6 +656,7 @@ describe('streams', () => {
       gate.onCall(({ method }) => {
         if (method === 'replace') throw new Error('no connection')
       })
+      connected = gate.reset
       const reply = await browser.get('/')
       expect([reply.status, JSON.parse(reply.body).code]).toEqual([503, 'STORE_UNAVAILABLE'])
       expect(await aborted.promise).toBe(true)
@@ -783,7 +798,7 @@ describe('what a request costs and tells', () => {
   })
 
   test('a secure cookie is warned of on plain http, unless a trusted proxy says that the browser speaks TLS', async () => {
-    const warned = async (options: SessionMiddlewareOptions, headers: Record<string, string>) => {
+    const warned = async (options: SessionMiddlewareOptions, headers: Record<string, string>, url = 'http://localhost/') => {
       const sessions = createSessions({
         store: memoryStore(),
         secret: SECRET,
@@ -796,7 +811,7 @@ describe('what a request costs and tells', () => {
         await c.var.session.login('alice')
         return c.text('ok')
       })
-      await app.request('/', { method: 'POST', headers })
+      await app.request(url, { method: 'POST', headers })
       return messages.length
     }
     vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
@@ -804,6 +819,7 @@ describe('what a request costs and tells', () => {
     expect(await warned({}, {})).toBe(1)
     expect(await warned({}, https)).toBe(1)
     expect(await warned({ trustProxy: 1 }, https)).toBe(0)
+    for (const trustProxy of [0, 1]) expect(await warned({ trustProxy }, {}, 'https://localhost/')).toBe(0)
   })
 
   test('without a server, as app.request() has it in tests, the address is unknown and all else works', async () => {
