@@ -13,7 +13,7 @@ import { anybody, portOf, type Seen, stripping, Watch } from './wild.ts'
  * DESIGN §8 in a real browser: pages of two origins and more, each of which tries to change something in the app.
  *
  * Names under `localhost` are trustworthy to Chromium also without TLS, so it sends `Sec-Fetch-Site` there, as it does
- * over https. To names under `test` it does not: these requests are what a browser of before 2020 sends (Safari: 2023).
+ * over https. To names under `test` it does not: these requests are what an older browser sends.
  * A proxy that takes `Origin` away as well makes a browser of before that out of it.
  */
 const browserProgram = await service('chromium')
