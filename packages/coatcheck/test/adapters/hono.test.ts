@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type Context, Hono } from 'hono'
 import { setCookie } from 'hono/cookie'
 import { cors } from 'hono/cors'
+import { etag } from 'hono/etag'
 import { HTTPException } from 'hono/http-exception'
 import { stream, streamSSE, streamText } from 'hono/streaming'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -494,6 +495,19 @@ describe('responses of every make', () => {
       const names = (lines: readonly string[]) => lines.map(line => line.slice(0, line.indexOf('=')))
       expect(names((await browser.post('/helper')).headers.getSetCookie())).toEqual(['theme', 'sid'])
       expect(names((await browser.post('/raw')).headers.getSetCookie())).toEqual(['a', 'b', 'sid'])
+    })
+  })
+
+  test('put before etag(), as the docs say, it gives its cookie to the 304 too', async () => {
+    const build = (app: App, sessions: Sessions) =>
+      app.use(session(sessions), etag()).get('/', async c => {
+        await c.var.session.rotate()
+        return c.text('same')
+      })
+    await onStage(build, async ({ browser }) => {
+      const tag = (await browser.get('/')).headers.get('etag') ?? ''
+      const reply = await browser.get('/', { 'if-none-match': tag })
+      expect([reply.status, reply.headers.getSetCookie()]).toEqual([304, [expect.stringMatching(/^sid=/)]])
     })
   })
 
