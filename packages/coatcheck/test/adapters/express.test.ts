@@ -342,6 +342,39 @@ for (const [version, express] of Object.entries(versions)) {
       })
     })
 
+    test('an identity that changes after the first byte loses nothing of the answer to the last error handler, which ends the connection', async () => {
+      const build = (app: App, { sessions }: { sessions: Sessions }) => {
+        app.get('/', session(sessions), (req, res) => {
+          res.write('first')
+          Object.assign(req.session, { userId: 'bob' })
+          res.end('last')
+        })
+      }
+      await onStage(express, build, async ({ browser, port }) => {
+        const { text } = await exchangeBytes(port, `GET / HTTP/1.1\r\nHost: x\r\nCookie: sid=${browser.cookies.sid}\r\n\r\n`)
+        expect(text).toMatch(/first\r\n4\r\nlast\r\n0\r\n\r\n$/)
+      })
+    })
+
+    test('a store that answers nonsense is a 500 without details, and reaches the error handlers', async () => {
+      const seen = Promise.withResolvers<unknown>()
+      const nonsense = createSessions({
+        store: Object.assign(memoryStore(), { read: () => 1 as never }),
+        secret: SECRET,
+        production: false,
+        cookie: { name: 'sid' },
+      })
+      const build = (app: App) => {
+        app.use(session(nonsense))
+        app.use(((error, _req, _res, _next) => seen.resolve(error)) satisfies ErrorRequestHandler)
+      }
+      await onStage(express, build, async ({ browser }) => {
+        const reply = await browser.get('/')
+        expect([reply.status, reply.body]).toEqual([500, '{"error":"Internal server error"}'])
+        expect(await seen.promise).toBeInstanceOf(TypeError)
+      })
+    })
+
     test('headers that the application had set before an outage stay on our answer', async () => {
       const build = (app: App, { sessions }: { sessions: Sessions }) => {
         app.use((_req, res, next) => void next(res.set('X-Frame-Options', 'DENY') && undefined))

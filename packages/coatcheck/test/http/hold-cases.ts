@@ -267,6 +267,32 @@ const heads: readonly Case[] = [
       res.statusCode = 500
     },
   },
+  {
+    name: 'statusMessage set after end changes nothing',
+    only: 'http1',
+    answer(res) {
+      res.end('text')
+      res.statusMessage = 'Late'
+    },
+  },
+  {
+    name: 'the object given to writeHead, used again for something else',
+    answer(res) {
+      const headers = { 'X-One': '1' }
+      res.writeHead(200, headers)
+      headers['X-One'] = '2'
+      res.end('text')
+    },
+  },
+  {
+    name: 'the array given to writeHead, used again for something else',
+    answer(res) {
+      const headers = ['X-One', '1']
+      res.writeHead(200, headers)
+      headers[1] = '2'
+      res.end('text')
+    },
+  },
   { name: 'without a Date', answer: res => Object.assign(res, { sendDate: false }).end('text') },
   { name: 'Connection: close by the handler', only: 'http1', answer: res => withHeader(res, 'Connection', 'close').end('text') },
 ]
@@ -275,6 +301,17 @@ const bodies: readonly Case[] = [
   { name: 'HEAD, end(text)', method: 'HEAD', answer: res => withHeader(res, 'Content-Length', 4).end('text') },
   { name: 'HEAD, end()', method: 'HEAD', answer: res => res.end() },
   { name: 'HEAD, writeHead(object), end()', method: 'HEAD', answer: res => res.writeHead(200, { 'Content-Length': 4 }).end() },
+  {
+    name: 'HEAD, and a writer that waits for drain',
+    method: 'HEAD',
+    only: 'http1',
+    async answer(res, log) {
+      for (const chunk of chunks(4, 65_536)) {
+        if (!res.write(chunk)) await new Promise<void>(resolve => res.once('drain', resolve))
+      }
+      res.end(called(log, 'end'))
+    },
+  },
   { name: '204, end()', answer: res => res.writeHead(204).end() },
   { name: '204 by statusCode, end()', answer: res => Object.assign(res, { statusCode: 204 }).end() },
   { name: '304, end()', answer: res => res.writeHead(304, { ETag: '"1"' }).end() },
@@ -386,7 +423,7 @@ const mistakes: readonly Case[] = [
       res.end('text')
       refused(log, () => res.setHeader('X-Late', '1'))
       refused(log, () => res.appendHeader('X-Late', '1'))
-      refused(log, () => res.setHeaders(new Map([['x-late', '1']])))
+      refused(log, () => res.setHeaders(new Map()))
       refused(log, () => res.removeHeader('X-Late'))
       refused(log, () => res.writeHead(500))
       log(state(res))
@@ -473,6 +510,14 @@ const mistakes: readonly Case[] = [
     }),
   ),
   {
+    name: 'writeHead with words that hold a line break, then an answer to that',
+    only: 'http1',
+    answer(res, log) {
+      refused(log, () => res.writeHead(200, 'Fine\r\nX-Two: b'))
+      res.writeHead(500, 'Sorry').end('sorry')
+    },
+  },
+  {
     name: 'statusCode 1000, then an answer to that',
     only: 'http1',
     answer(res, log) {
@@ -527,6 +572,24 @@ const aborts: readonly Case[] = [
       res.write('part')
       await delay(30)
       res.destroy()
+    },
+  },
+  {
+    name: 'the response destroyed a moment after a part of it was written',
+    async answer(res) {
+      res.writeHead(200, { 'Content-Length': 100 })
+      res.write('part')
+      await delay(5)
+      res.destroy()
+    },
+  },
+  {
+    name: 'the socket destroyed a moment after a part was written',
+    async answer(res, _, req) {
+      res.writeHead(200, { 'Content-Length': 100 })
+      res.write('part')
+      await delay(5)
+      req.socket.destroy()
     },
   },
   {

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -198,6 +198,10 @@ for (const [protocol, wire] of Object.entries(wires)) {
         res.write('secret')
         res.end(done)
       },
+      'a writer that waits for drain': async (res, done) => {
+        for (let i = 0; i < 8; i++) if (!res.write(Buffer.alloc(100_000, 'secret'))) await once(res, 'drain')
+        res.end(done)
+      },
       'a stream by pipeline': (res, done) => pipeline(Readable.from([Buffer.alloc(200_000), 'secret']), res).then(done, done),
       trailers: (res, done) => [res.write('secret'), res.addTrailers({ 'X-Mine': '1' }), res.end(done)],
     }
@@ -215,11 +219,15 @@ for (const [protocol, wire] of Object.entries(wires)) {
           res.setHeader('Set-Cookie', 'mine=1')
           res.setHeader('Content-Length', 5)
           res.removeHeader('Content-Length')
+          res.setHeader('Date', 'Thu, 01 Jan 1970 00:00:00 GMT')
           res.statusCode = 201
+          if (protocol === 'http1') res.statusMessage = 'Mine'
           done = new Promise<void>(resolve => void begin(res, resolve))
         })
         expect(statusOf(reply)).toBe(503)
-        expect(reply.text).not.toMatch(/mine|secret|sid=/i)
+        expect(reply.text).not.toMatch(/mine|secret|sid=|1970/i)
+        if (protocol === 'http1') expect(reply.text).toMatch(/^HTTP\/1.1 503 Service Unavailable\r\n/)
+        expect(headOf(reply)).toMatch(/^date: /im)
         expect(headOf(reply)).toMatch(/^content-type: application\/json; charset=utf-8$/im)
         expect(headOf(reply)).toMatch(/^cache-control: no-store$/im)
         expect(headOf(reply)).toMatch(new RegExp(`^content-length: ${OUTAGE.length}$`, 'im'))
@@ -253,9 +261,24 @@ for (const [protocol, wire] of Object.entries(wires)) {
         expect(res.write('more')).toBe(true)
         expect(res.end('and more')).toBe(res)
         expect(() => res.setHeader('X-Mine', '1')).toThrow()
+        if (protocol === 'http1') expect(() => res.writeHead(200)).toThrow()
       })
       expect(statusOf(reply)).toBe(500)
       expect(bodyOf(reply)).toBe('{"error":"Internal server error","code":"BAD_SESSION_DATA"}')
+    })
+
+    test('of a head that node had refused, and that is written again when the save has failed long since', async () => {
+      const reply = await ask(async ({ res, session }) => {
+        gate.onCall(({ method }) => {
+          if (method === 'replace') throw outage()
+        })
+        change(session, { count: 1 })
+        expect(() => res.writeHead(200, { 'X-Mine': 'a\r\nb' })).toThrow()
+        await delay(700)
+        res.writeHead(500).end('sorry')
+      })
+      expect(statusOf(reply)).toBe(503)
+      expect(bodyOf(reply)).toBe(OUTAGE)
     })
 
     test('of a writeHead that fails on the spot', async () => {
@@ -375,26 +398,31 @@ for (const [protocol, wire] of Object.entries(wires)) {
   })
 
   describe(`${protocol}: a client that leaves`, () => {
-    test('while the answer is held: the change is saved all the same, and nothing breaks', async () => {
-      const held = gate.hold('replace')
-      const closed = Promise.withResolvers<void>()
-      act = ({ res, session }) => {
-        change(session, { count: 6 })
-        res.on('close', () => closed.resolve())
-        res.write('text')
-        res.end('more')
-      }
-      const client = connect(wire.port, '127.0.0.1')
-      if (protocol === 'http1') client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-      else void abandonHttp2(wire.port, held.arrived)
-      await held.arrived
-      client.resetAndDestroy()
-      await delay(20)
-      held.release()
-      await closed.promise
-      await delay(10)
-      expect(await stored()).toEqual({ userId: 'alice', count: 6 })
-    })
+    const leaving: Record<string, (client: Socket) => unknown> = {
+      'resets the connection': client => client.resetAndDestroy(),
+      'closes the connection': client => client.destroy(),
+    }
+    for (const [how, leave] of Object.entries(leaving)) {
+      test(`and ${how} while the answer is held: that is seen at once, the change is saved all the same`, async () => {
+        const held = gate.hold('replace')
+        const closed = Promise.withResolvers<void>()
+        act = ({ res, session }) => {
+          change(session, { count: 6 })
+          res.on('close', () => closed.resolve())
+          res.write('text')
+          res.end('more')
+        }
+        const client = connect(wire.port, '127.0.0.1')
+        if (protocol === 'http1') client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+        else void abandonHttp2(wire.port, held.arrived)
+        await held.arrived
+        leave(client)
+        await closed.promise
+        held.release()
+        await delay(20)
+        expect(await stored()).toEqual({ userId: 'alice', count: 6 })
+      })
+    }
 
     test('before the answer: the change is saved when the handler ends the response', async () => {
       const arrived = Promise.withResolvers<void>()
@@ -464,5 +492,16 @@ describe('http1: a connection that stays', () => {
     const { text } = await exchangeBytes(await port, get('/bad') + get('/good', true))
     expect(text).toMatch(/^HTTP\/1.1 500 .*BAD_SESSION_DATA"\}HTTP\/1.1 200 OK.*answer \/good$/s)
     expect(text.match(/X-Mine/g)).toHaveLength(1)
+  })
+
+  test('a Connection: close of the handler is about the connection, and stays on a replaced answer', async () => {
+    act = ({ res, session }) => {
+      change(session, { anything: 1n })
+      res.setHeader('Connection', 'close')
+      res.end('text')
+    }
+    const { text } = await exchangeBytes(await port, get('/'))
+    expect(text).toMatch(/^HTTP\/1.1 500 /)
+    expect(text).toMatch(/\r\nConnection: close\r\n/)
   })
 })

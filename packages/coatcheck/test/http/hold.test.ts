@@ -92,6 +92,7 @@ for (const [protocol, wire] of Object.entries(wires)) {
           expect(withoutSession(held.reply.text), part).toBe(bare.reply.text)
           expect(held.reply.broken, part).toBe(bare.reply.broken)
           expect(held.log, part).toEqual(bare.log)
+          if (bare.reply.text.trim() !== '') expect(held.reply.text, part).toMatch(/^vary: cookie\r$/im)
           if (part === 'session born' && bare.reply.text.trim() !== '') expect(held.reply.text).toMatch(/^set-cookie: visit=/im)
         }
       })
