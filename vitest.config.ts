@@ -6,7 +6,7 @@ export default defineConfig({
     // Starts what a test file asks for by `service('redis')`, once for all, and ends it.
     globalSetup: ['test/services/global-setup.ts'],
     // Fails a run in which a test that docs/asvs.md names did not run, or did not pass.
-    reporters: ['default', 'test/asvs/reporter.ts'],
+    reporters: ['default', './test/asvs/reporter.ts'],
     // Tests run real servers, browsers and child processes: two files at a time is what a two-core machine bears.
     maxWorkers: 2,
     testTimeout: 30_000,

@@ -75,12 +75,12 @@ export interface AdapterHarness {
 export type Routes = Readonly<Record<string, (request: SiteRequest) => MaybePromise<SiteAnswer | string | void>>>
 
 /** A clock that a law turns. */
-export interface TurnedClock extends Clock {
+interface TurnedClock extends Clock {
   advance(ms: number): void
 }
 
 /** Two processes' worth of one site, as a law sees it. */
-export interface AdapterWorld {
+interface AdapterWorld {
   readonly clock: TurnedClock
   /** Before the store of the site that `open` serves. */
   readonly gate: Gate
