@@ -2,7 +2,7 @@ import { randomText, sha256 } from '../core/crypto.ts'
 import { CoatcheckError, isCoatcheckError } from '../core/errors.ts'
 import { decodeRecord, encodeRecord, encodeSeenAt, type SessionRecord } from '../core/record.ts'
 import { EPOCH_KEPT_MS, type Marks, type ScanPage, type SessionStore, type Watch } from '../core/store.ts'
-import { linkOf, type RedisClient, type RedisLink, redisFailure, Script } from './redis/client.ts'
+import { linkOf, type RedisClient, type RedisLink, type Run, redisFailure, Script } from './redis/client.ts'
 import * as scripts from './redis/scripts.ts'
 import { topologyOf } from './redis/topology.ts'
 import { watchMasters } from './redis/watch.ts'
@@ -34,6 +34,7 @@ const EPOCH_TTL_MS = EPOCH_KEPT_MS + 60_000
 /** A file entry outlives its record by this much, so that no clock drops a living session from its person's list. */
 const FILE_SLACK_MS = 3_600_000
 const MOST_FILED = 1000
+const MOST_SCANS_A_PAGE = 100
 const TIMEOUT_MS = 2000
 const LONGEST_TIMEOUT_MS = 60_000
 
@@ -202,12 +203,24 @@ class RedisStore implements SessionStore {
       const masters = await this.#link.masters()
       const master = masters[Number(node)]
       if (master === undefined) return { records: [], next: null }
-      const match = `${escapeGlob(this.#prefix)}s:*`
-      const [following, keys] = (await master(['SCAN', cursor, 'MATCH', match, 'COUNT', String(limit)])) as [unknown, unknown]
-      const ids = textsOf(keys).map(key => key.slice(this.#prefix.length + 2))
+      const { following, keys } = await this.#scanFor(master, cursor, limit)
+      const ids = keys.map(key => key.slice(this.#prefix.length + 2))
       const records = (await this.#records(ids)).filter(record => record !== undefined)
-      return { records, next: nextPage(Number(node), text(following), masters.length) }
+      return { records, next: nextPage(Number(node), following, masters.length) }
     })
+  }
+
+  /** Goes on past other applications' keys, for so many rounds, until some of ours are found. */
+  async #scanFor(master: Run, cursor: string, limit: number): Promise<{ following: string; keys: readonly string[] }> {
+    const match = ['MATCH', `${escapeGlob(this.#prefix)}s:*`, 'COUNT', String(limit)]
+    let [following, keys]: [string, readonly string[]] = [cursor, []]
+    for (let round = 0; round < MOST_SCANS_A_PAGE; round++) {
+      const [next, found] = (await master(['SCAN', following, ...match])) as [unknown, unknown]
+      following = text(next)
+      keys = textsOf(found)
+      if (keys.length > 0 || following === '0') break
+    }
+    return { following, keys }
   }
 
   watch(changed: (id: string | null) => void): Promise<Watch> {

@@ -1,4 +1,7 @@
-import { describe, expect, test } from 'vitest'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createClient } from 'redis'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { service } from '../../../../test/services/service.ts'
 import { storeLaws } from '../../src/testing/index.ts'
 import { later, nextVersion, storedRecord } from '../../src/testing/records.ts'
@@ -24,3 +27,22 @@ for (const [name, connect] of Object.entries(clients)) {
     })
   })
 }
+
+describe.skipIf(redis.missing)('the redis store with the rights that its page lists, and no other', () => {
+  const url = Object.assign(new URL(redis.url ?? 'redis://missing'), { username: 'coatcheck', password: 'a-password' })
+
+  beforeAll(async () => {
+    const page = readFileSync(join(import.meta.dirname, '../../../../docs/stores/redis.md'), 'utf8')
+    const [, listed = ''] = /```text\n(GET [^`]+)```/.exec(page) ?? []
+    const commands = listed.match(/\b[A-Z|]{3,}\b/g) ?? []
+    expect(commands).toContain('ZSCORE')
+    const connecting = ['HELLO', 'AUTH']
+    const rules = [...commands, ...connecting].map(name => `+${name.toLowerCase()}`)
+    const admin = await createClient({ url: redis.url as string }).connect()
+    await admin.sendCommand(['ACL', 'SETUSER', 'coatcheck', 'reset', 'on', '>a-password', '~test:*', ...rules])
+    admin.destroy()
+  })
+
+  const open = () => openSpace(clients.redis, url.href)
+  for (const law of storeLaws({ open, noPrune: 'Redis forgets by itself' })) test(law.name, law.run)
+})
