@@ -39,9 +39,18 @@ export class BagImage {
     for (let i = 0; i < count; i++) {
       const value = bag[this.#keys[i] as string]
       const text = this.#texts[i]
-      if (text === undefined ? value !== this.#values[i] : JSON.stringify(value) !== text) return false
+      if (text === undefined ? value !== this.#values[i] : jsonOf(value) !== text) return false
     }
     return true
+  }
+}
+
+/** undefined for what JSON cannot hold: whoever writes it down says so, with its own error. */
+function jsonOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
   }
 }
 

@@ -59,6 +59,7 @@ describe('the bag', () => {
   test('what JSON cannot hold is a typed error, and what was stored stays', async () => {
     const { sessions, browser } = open()
     await browser.login(sessions, 'ann')
+    await browser.request(sessions, ({ session }) => Object.assign(session, { value: [1] }))
     const cycle: Free = {}
     cycle.self = cycle
     for (const value of [
