@@ -39,6 +39,8 @@ export async function startApp(options: Options = {}): Promise<App> {
   })
 
   const server: Server = app.listen(0, '127.0.0.1')
+  // A client's idle connection is not to be cut between two rounds of a test on a slow machine (5 s by default).
+  server.keepAliveTimeout = 60_000
   await once(server, 'listening')
   return {
     ...world,

@@ -162,8 +162,12 @@ describe('a file that cannot be used is a typed error that says what to do', () 
     chmodSync(folder, 0o755)
     chmodSync(path, 0o444)
     const source = new URL('../../src/stores/sqlite.ts', import.meta.url).href
-    const script = `import(${JSON.stringify(source)}).then(m => m.sqliteStore(${JSON.stringify(path)})).catch(e => console.log(e.code, e.message))`
-    const asNobody = `process.setgid(65534); process.setuid(65534); ${script}`
+    // Read the code first: another user may not be allowed to where this repository lies.
+    const asNobody = `import(${JSON.stringify(source)}).then(m => {
+      process.setgid(65534)
+      process.setuid(65534)
+      return m.sqliteStore(${JSON.stringify(path)})
+    }).catch(e => console.log(e.code, e.message))`
     const { stdout } = await promisify(execFile)(process.execPath, [...stripTypes(), '-e', asNobody])
     expect(stdout).toMatch(/STORE_UNAVAILABLE .*right to (read and )?write|STORE_UNAVAILABLE .*may write to/)
   })
