@@ -342,19 +342,25 @@ for (const [version, express] of Object.entries(versions)) {
       })
     })
 
-    test('an identity that changes after the first byte loses nothing of the answer to the last error handler, which ends the connection', async () => {
-      const build = (app: App, { sessions }: { sessions: Sessions }) => {
-        app.get('/', session(sessions), (req, res) => {
-          res.write('first')
-          Object.assign(req.session, { userId: 'bob' })
-          res.end('last')
+    const mistakes: Record<string, (current: Session) => unknown> = {
+      'an identity that changes': current => Object.assign(current, { userId: 'bob' }),
+      'data that cannot be stored': current => Object.assign(current, { itself: current }),
+    }
+    for (const [what, make] of Object.entries(mistakes)) {
+      test(`${what} after the first byte loses nothing of the answer to the last error handler, which ends the connection`, async () => {
+        const build = (app: App, { sessions }: { sessions: Sessions }) => {
+          app.get('/', session(sessions), (req, res) => {
+            res.write('first')
+            make(req.session)
+            res.end('last')
+          })
+        }
+        await onStage(express, build, async ({ browser, port }) => {
+          const { text } = await exchangeBytes(port, `GET / HTTP/1.1\r\nHost: x\r\nCookie: sid=${browser.cookies.sid}\r\n\r\n`)
+          expect(text).toMatch(/first\r\n4\r\nlast\r\n0\r\n\r\n$/)
         })
-      }
-      await onStage(express, build, async ({ browser, port }) => {
-        const { text } = await exchangeBytes(port, `GET / HTTP/1.1\r\nHost: x\r\nCookie: sid=${browser.cookies.sid}\r\n\r\n`)
-        expect(text).toMatch(/first\r\n4\r\nlast\r\n0\r\n\r\n$/)
       })
-    })
+    }
 
     test('a store that answers nonsense is a 500 without details, and reaches the error handlers', async () => {
       const seen = Promise.withResolvers<unknown>()

@@ -584,6 +584,16 @@ const aborts: readonly Case[] = [
     },
   },
   {
+    name: 'the response destroyed with an error a moment after a part of it was written',
+    async answer(res) {
+      res.on('error', () => {})
+      res.writeHead(200, { 'Content-Length': 100 })
+      res.write('part')
+      await delay(5)
+      res.destroy(new Error('source failed'))
+    },
+  },
+  {
     name: 'the socket destroyed a moment after a part was written',
     async answer(res, _, req) {
       res.writeHead(200, { 'Content-Length': 100 })
