@@ -1,5 +1,6 @@
+import type { Auth } from '@coatcheck/auth'
 import type { Sessions } from 'coatcheck'
-import { session } from 'coatcheck/express'
+import { csrf, session } from 'coatcheck/express'
 import express, { type Express } from 'express'
 import helmet from 'helmet'
 import { assetRoutes } from './assets.ts'
@@ -7,9 +8,10 @@ import { errorHandler, nothingHere, type SayError, sayErrors } from './refusals.
 import { accountRoutes } from './routes/account.ts'
 import { adminRoutes } from './routes/admin.ts'
 import { homeRoutes } from './routes/home.ts'
+import { resetRoutes } from './routes/reset.ts'
+import { settingsRoutes } from './routes/settings.ts'
 import { signInRoutes } from './routes/sign-in.ts'
 import { signUpRoutes } from './routes/sign-up.ts'
-import { sameOrigin } from './same-origin.ts'
 import type { Settings } from './settings.ts'
 import type { Users } from './users.ts'
 
@@ -17,23 +19,29 @@ import type { Users } from './users.ts'
 export interface Context {
   readonly users: Users
   readonly sessions: Sessions
+  readonly auth: Auth
+  readonly freshFor: Settings['freshFor']
   /** How the guards of a route say no. */
   readonly say: SayError
 }
 
-export type AppOptions = Pick<Context, 'users' | 'sessions'> & Pick<Settings, 'production' | 'trustProxy'>
+export type AppOptions = Pick<Context, 'users' | 'sessions' | 'auth' | 'freshFor'> & Pick<Settings, 'production' | 'trustProxy'>
 
 /** Larger than any form of ours, also with a long password in which every byte is percent-encoded. */
 const LARGEST_BODY = '64kb'
 
 /** The whole application, without a server. */
-export function createApp({ users, sessions, production, trustProxy }: AppOptions): Express {
-  const context: Context = { users, sessions, say: sayErrors(users) }
+export function createApp({ users, sessions, auth, freshFor, production, trustProxy }: AppOptions): Express {
+  const context: Context = { users, sessions, auth, freshFor, say: sayErrors(users) }
   const app = express().disable('x-powered-by').set('trust proxy', trustProxy)
-  app.use(securityHeaders(production), assetRoutes(), sameOrigin())
+  app.use(securityHeaders(production), assetRoutes())
   app.use(express.json({ limit: LARGEST_BODY }), express.urlencoded({ extended: false, limit: LARGEST_BODY }))
-  app.use(session(sessions, { answer: context.say }))
-  app.use(homeRoutes(context), signUpRoutes(context), signInRoutes(context), accountRoutes(context), adminRoutes(context))
+  app.use(
+    session(sessions, { answer: context.say }),
+    csrf({ answer: (error, req) => context.say(error, req as express.Request) }),
+  )
+  app.use(homeRoutes(context), signUpRoutes(context), signInRoutes(context), accountRoutes(context))
+  app.use(settingsRoutes(context), resetRoutes(context), adminRoutes(context))
   return app.use(nothingHere, errorHandler(context.say))
 }
 

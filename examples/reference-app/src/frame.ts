@@ -1,3 +1,4 @@
+import { csrfToken } from 'coatcheck/express'
 import type { Request } from 'express'
 import type { Frame } from './pages/layout.ts'
 import type { Users } from './users.ts'
@@ -13,5 +14,6 @@ declare module 'coatcheck' {
 export function frameOf(req: Request, users: Users): Frame {
   const { userId, notice } = req.session
   if (notice !== undefined) delete req.session.notice
-  return { user: userId === undefined ? undefined : users.byId(userId), notice }
+  if (userId === undefined) return { notice }
+  return { user: users.byId(userId), notice, csrf: csrfToken(req.session) }
 }

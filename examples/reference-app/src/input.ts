@@ -6,6 +6,8 @@ export type Input<Value> =
   | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly fields: Readonly<Record<string, string>> }
 
+export const INCOMPLETE = 'Please check what you entered.'
+
 const LONGEST_EMAIL = 254
 const LONGEST_PASSWORD = 4096
 
@@ -47,6 +49,15 @@ export const signUpInput = v.object({
   remember: checkbox,
   returnTo,
 })
+
+const presentPassword = v.optional(v.pipe(text('Enter your password.'), passwordLength), '')
+const newPassword = v.optional(v.pipe(text('Choose a password.'), passwordMinimum, passwordLength), '')
+
+export const confirmInput = v.object({ password: presentPassword, returnTo })
+export const changePasswordInput = v.object({ password: presentPassword, newPassword })
+export const resetInput = v.object({ token: v.optional(v.string('Must be text.'), ''), password: newPassword })
+export const forgotInput = v.object({ email: v.optional(v.pipe(text('Enter your e-mail address.'), emailLength), '') })
+export const changeEmailInput = v.pick(signUpInput, ['email'])
 
 /** In code points, as people count. */
 function lengthOf(text: string): number {

@@ -8,6 +8,8 @@ import { createApp } from './app.ts'
 import { type MadeAccount, makeFirstAccounts } from './first-accounts.ts'
 import { keptSecret } from './session-secret.ts'
 import { SettingsError, settingsFrom } from './settings.ts'
+import { type ResetMail, signInChecks } from './sign-in-checks.ts'
+import { openTries } from './tries.ts'
 import { Users } from './users.ts'
 
 /** How long requests that are under way may take to end after a signal. */
@@ -24,13 +26,16 @@ try {
 
 async function start(): Promise<void> {
   const settings = settingsFrom(process.env)
-  const { dataDir, host, port, production, trustProxy, firstAccounts } = settings
+  const { dataDir, host, port, production, trustProxy, freshFor, firstAccounts } = settings
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   const secret = settings.secret ?? keptSecret(dataDir)
   const users = new Users(join(dataDir, 'users.db'))
   const sessions = createSessions({ store: sqliteStore(join(dataDir, 'sessions.db')), secret, production })
-  announceAccounts(await makeFirstAccounts(users, firstAccounts))
-  const server = createServer(createApp({ users, sessions, production, trustProxy })).listen(port, host)
+  const tries = await openTries(settings, join(dataDir, 'users.db'))
+  const sendReset = (mail: ResetMail) => sendMail(mail, production, urlOf(server))
+  const auth = signInChecks({ users, sessions, limiter: tries.limiter, sendReset })
+  announceAccounts(await makeFirstAccounts(users, auth, firstAccounts))
+  const server = createServer(createApp({ users, sessions, auth, production, trustProxy, freshFor })).listen(port, host)
   server.once('listening', () => console.log(`Coatcheck reference app: ${urlOf(server)}`))
   server.once('error', error => {
     console.error(`Cannot listen on ${host}:${port}: ${error.message}`)
@@ -39,6 +44,8 @@ async function start(): Promise<void> {
   onSignal(async () => {
     await closed(server)
     await sessions.close()
+    auth.close()
+    await tries.close()
     users.close()
   })
 }
@@ -48,6 +55,12 @@ function announceAccounts(made: readonly MadeAccount[]): void {
   console.log('First accounts, shown this once:')
   for (const { role, email, password } of made)
     console.log(`  ${role.padEnd(6)}  ${email}  ${password ?? '(the password you gave)'}`)
+}
+
+/** Put your mail service here. The link is as good as a password: no log may hold it in production. */
+function sendMail({ to, token }: ResetMail, production: boolean, url: string): void {
+  if (production) throw new Error('There is no mail service: see sendMail in src/main.ts.')
+  console.log(`Mail to ${to}: choose a new password at ${url}/reset?token=${token}`)
 }
 
 function urlOf(server: Server): string {

@@ -1,3 +1,4 @@
+import type { Invalid, Throttled } from '@coatcheck/auth'
 import type { Request, Response } from 'express'
 
 /** The two ways of saying one thing. */
@@ -40,4 +41,11 @@ function leadOn(req: Request, res: Response, goTo: string, notice: string | unde
 /** Sends a page. */
 export function sendPage(res: Response, status: number, page: string): void {
   res.status(status).type('html').send(page)
+}
+
+/** What a failed proof is told, the same whoever was meant: 401, or 429 with `Retry-After`. */
+export function refusalOf(res: Response, result: Invalid | Throttled): [status: number, problem: { readonly error: string }] {
+  if (result.reason === 'invalid') return [401, { error: 'Invalid credentials' }]
+  res.set('Retry-After', String(result.retryAfter))
+  return [429, { error: 'Too many tries. Please wait a while.' }]
 }

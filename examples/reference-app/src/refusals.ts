@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http'
-import { isCoatcheckError } from 'coatcheck'
+import { isCoatcheckError, safeReturnPath } from 'coatcheck'
 import { type Answer, answerTo } from 'coatcheck/express'
 import type { ErrorRequestHandler, Request, RequestHandler } from 'express'
 import { frameOf } from './frame.ts'
@@ -34,11 +34,20 @@ export function sayErrors(users: Users): SayError {
     const said = isCoatcheckError(error) ? answerTo(error) : ownAnswer(error)
     if (!wantsPage(req)) return said
     if (said.status === 401 && isCoatcheckError(error) && error.code === 'NOT_AUTHENTICATED') return signedOut
+    if (isCoatcheckError(error) && error.code === 'REAUTH_REQUIRED') return confirmFirst(req)
     return pageOf(said, error, frameFor(req, said.status, users))
   }
 }
 
 const signedOut: Answer = { status: 303, headers: { Location: SIGNED_OUT_PATH, 'Cache-Control': 'no-store' }, body: '' }
+
+/** A form was sent: afterwards the person is back on the page that held it. */
+function confirmFirst(req: Request): Answer {
+  const from = URL.parse(req.get('referer') ?? '')
+  const path = from?.host === req.host ? safeReturnPath(from.pathname + from.search, '/dashboard') : '/dashboard'
+  const Location = `/account/confirm?returnTo=${encodeURIComponent(path)}`
+  return { status: 303, headers: { Location, 'Cache-Control': 'no-store' }, body: '' }
+}
 
 /** What body-parser and Express say with an error's `type` or `status`, and what we say with a `Refusal`. */
 function ownAnswer(error: unknown): Answer {

@@ -18,6 +18,11 @@ export interface Settings {
   readonly secret: string | undefined
   /** What Express is to believe of `X-Forwarded-*`: a number of proxies, or their addresses; false for none. */
   readonly trustProxy: number | string | false
+  /** How long after a sign-in or confirmation dangerous acts are let pass: '10m'. */
+  readonly freshFor: `${number}${'s' | 'm' | 'h'}`
+  /** Where tries to sign in are counted, instead of a file. */
+  readonly redisUrl: string | undefined
+  readonly databaseUrl: string | undefined
   readonly firstAccounts: readonly FirstAccount[]
 }
 
@@ -44,6 +49,9 @@ export function settingsFrom(env: Readonly<NodeJS.ProcessEnv>): Settings {
     dataDir: resolve(env.DATA_DIR || 'data'),
     secret: secret(env.SESSION_SECRET, production),
     trustProxy: trustProxy(env.TRUST_PROXY),
+    freshFor: freshFor(env.FRESH_FOR || '10m'),
+    redisUrl: env.REDIS_URL || undefined,
+    databaseUrl: env.DATABASE_URL || undefined,
     firstAccounts: [
       firstAccount('admin', 'ADMIN', env.ADMIN_EMAIL, env.ADMIN_PASSWORD),
       firstAccount('member', 'MEMBER', env.MEMBER_EMAIL, env.MEMBER_PASSWORD),
@@ -69,6 +77,12 @@ function secret(text: string | undefined, production: boolean): string | undefin
 function trustProxy(text: string | undefined): number | string | false {
   if (!text) return false
   return /^\d+$/.test(text) ? Number(text) : text
+}
+
+function freshFor(text: string): Settings['freshFor'] {
+  const [, count, unit] = /^([1-9]\d{0,3})(s|m|h)$/.exec(text) ?? []
+  if (unit === 's' || unit === 'm' || unit === 'h') return `${Number(count)}${unit}`
+  throw new SettingsError(`FRESH_FOR must be a number of seconds, minutes or hours such as 10m; got ${JSON.stringify(text)}.`)
 }
 
 function firstAccount(

@@ -11,6 +11,8 @@ export interface User {
   readonly email: string
   readonly passwordHash: string
   readonly role: Role
+  /** May not sign in. */
+  readonly disabled: boolean
   readonly createdAt: Date
 }
 
@@ -40,6 +42,12 @@ const INSERT = `
   ON CONFLICT (email) DO NOTHING`
 const BY_ID = 'SELECT * FROM users WHERE id = ?'
 const BY_EMAIL = 'SELECT * FROM users WHERE email = ?'
+const SAVE_PASSWORD = 'UPDATE users SET password_hash = :passwordHash WHERE id = :userId AND password_hash IS :replaces'
+const CHANGE_EMAIL = 'UPDATE OR IGNORE users SET email = ? WHERE id = ?'
+const SET_DISABLED = 'UPDATE users SET disabled = ? WHERE id = ?'
+/** Files from before accounts could be disabled lack the column. */
+const HAS_DISABLED = "SELECT 1 FROM pragma_table_info('users') WHERE name = 'disabled'"
+const ADD_DISABLED = 'ALTER TABLE users ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0'
 const DELETE = 'DELETE FROM users WHERE id = ?'
 const COUNT = 'SELECT count(*) AS count FROM users'
 const PAGE = 'SELECT * FROM users WHERE email > :after AND instr(email, :search) > 0 ORDER BY email LIMIT :limit'
@@ -57,6 +65,9 @@ export class Users {
     this.#db.exec('PRAGMA journal_mode = WAL')
     this.#db.exec('PRAGMA synchronous = FULL')
     this.#db.exec(SCHEMA)
+    this.#atomically(() => {
+      if (this.#db.prepare(HAS_DISABLED).get() === undefined) this.#db.exec(ADD_DISABLED)
+    })
   }
 
   /** The new account, or undefined if the address has one already. */
@@ -82,6 +93,20 @@ export class Users {
 
   byEmail(email: string): User | undefined {
     return this.#one(BY_EMAIL, canonicalEmail(email))
+  }
+
+  /** Stores a password string if the stored one is still `replaces`; false if it is not. */
+  savePassword(row: { userId: string; passwordHash: string; replaces: string | null }): boolean {
+    return this.#db.prepare(SAVE_PASSWORD).run(row).changes === 1
+  }
+
+  /** False if another account has the address. */
+  changeEmail(id: string, email: string): boolean {
+    return this.#db.prepare(CHANGE_EMAIL).run(canonicalEmail(email), id).changes === 1
+  }
+
+  setDisabled(id: string, disabled: boolean): void {
+    this.#db.prepare(SET_DISABLED).run(disabled ? 1 : 0, id)
   }
 
   /** False if there was no such account. */
@@ -133,6 +158,7 @@ function toUser(row: Row): User {
     email: String(row.email),
     passwordHash: String(row.password_hash),
     role: row.role === 'admin' ? 'admin' : 'member',
+    disabled: row.disabled === 1,
     createdAt: new Date(Number(row.created_at)),
   }
 }

@@ -19,7 +19,7 @@ export class Client {
   }
 
   delete(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
-    return this.#send('DELETE', path, headers)
+    return this.#send('DELETE', path, { 'x-csrf-token': this.#cookies.get('csrf-token') ?? '', ...headers })
   }
 
   /** With a JSON body, as a program sends it. */

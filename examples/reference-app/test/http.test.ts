@@ -29,6 +29,15 @@ async function signedIn(who: { email: string; password: string }, headers: Recor
   return client
 }
 
+/** The session's cookie, and that of its CSRF token. */
+const endedCookies = [expect.stringMatching(/^sid=; Max-Age=0; /), expect.stringMatching(/^csrf-token=; Max-Age=0; /)]
+
+/** What the hidden field of a page's forms holds. */
+async function tokenIn(client: Client): Promise<string> {
+  const page = await (await client.get('/dashboard', { accept: 'text/html' })).text()
+  return /name="_csrf" value="([^"]+)"/.exec(page)?.[1] ?? ''
+}
+
 let people = 0
 
 /** Somebody new, so that tests do not see each other's sessions. */
@@ -91,8 +100,10 @@ describe('signing in', () => {
     const unknown: number[] = []
     const wrong: number[] = []
     for (let round = 0; round < 15; round++) {
-      unknown.push(await timeOf({ email: 'nobody@example.com', password: 'some password' }))
-      wrong.push(await timeOf({ ...member, password: 'some password' }))
+      // Another account each time: tries against one are soon refused unseen.
+      const { email } = await newcomer()
+      unknown.push(await timeOf({ email: `nobody${round}@example.com`, password: 'some password' }))
+      wrong.push(await timeOf({ email, password: 'some password' }))
     }
     const ratio = median(unknown) / median(wrong)
     // Without the hash for nobody it is under 0.2.
@@ -217,7 +228,7 @@ describe('signing out', () => {
     expect((await stolen.get('/dashboard')).status).toBe(200)
     const answer = await client.post('/logout')
     expect([answer.status, await answer.json()]).toEqual([200, { ok: true }])
-    expect(answer.headers.getSetCookie()).toEqual([expect.stringMatching(/^sid=; Max-Age=0; /)])
+    expect(answer.headers.getSetCookie()).toEqual(endedCookies)
     const after = await stolen.get('/dashboard')
     expect([after.status, await after.json()]).toEqual([401, { error: 'Not authenticated' }])
   })
@@ -266,7 +277,7 @@ describe('devices', () => {
     const client = await signedIn(await newcomer())
     const [own] = await devicesOf(client)
     const answer = await client.delete(`/account/sessions/${own?.id}`)
-    expect([answer.status, answer.headers.getSetCookie()]).toEqual([200, [expect.stringMatching(/^sid=; Max-Age=0; /)]])
+    expect([answer.status, answer.headers.getSetCookie()]).toEqual([200, endedCookies])
     expect((await client.get('/dashboard')).status).toBe(401)
   })
 
@@ -305,7 +316,7 @@ describe('devices', () => {
     ['POST', '/admin/revoke-everyone'],
     ['POST', '/admin/users/x/revoke-sessions'],
   ])('%s %s needs a sign-in', async (method, path) => {
-    const answer = await fetch(app.url + path, { method })
+    const answer = await fetch(app.url + path, { method, headers: { 'x-requested-with': 'fetch' } })
     expect([answer.status, await answer.json()]).toEqual([401, { error: 'Not authenticated' }])
   })
 
@@ -323,7 +334,7 @@ describe('administration', () => {
     ['GET', '/admin'],
   ])('a member may not %s %s', async (method, path) => {
     const client = await signedIn(member)
-    const answer = await fetch(app.url + path, { method, headers: { cookie: client.cookie } })
+    const answer = await fetch(app.url + path, { method, headers: { cookie: client.cookie, 'x-requested-with': 'fetch' } })
     expect([answer.status, await answer.json()]).toEqual([403, { error: 'Forbidden' }])
     expect((await client.get('/dashboard')).status).toBe(200)
   })
@@ -378,7 +389,7 @@ describe('administration', () => {
 describe('pages', () => {
   const html = { accept: 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8' }
 
-  test.each(['/', '/login', '/signup', '/nothing'])('%s sets no cookie', async path => {
+  test.each(['/', '/login', '/signup', '/forgot', '/reset?token=x', '/nothing'])('%s sets no cookie', async path => {
     expect((await visitor().get(path, html)).headers.getSetCookie()).toEqual([])
   })
 
@@ -400,7 +411,9 @@ describe('pages', () => {
     const client = await signedIn(member)
     const response = await client.get(path, html)
     expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8')
-    expect(await response.text()).toMatch(/<form class="sign-out" method="post" action="\/logout"><button/)
+    expect(await response.text()).toMatch(
+      /<form class="sign-out" method="post" action="\/logout"><input type="hidden" name="_csrf" value="[\w.-]+"><button/,
+    )
   })
 
   test('of signed-in people are kept by no cache', async () => {
@@ -430,12 +443,38 @@ describe('requests that another site makes', () => {
     [{ 'sec-fetch-site': 'same-site' }],
     [{ origin: 'http://evil.example' }],
     [{ origin: 'null' }],
-    [{ 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' }],
   ])('are refused: %j', async headers => {
     const client = await signedIn(member)
     const answer = await client.raw('/logout', headers, '')
     expect([answer.status, (await json(answer)).error]).toEqual([403, 'Cross-origin request refused'])
     expect((await client.get('/dashboard')).status).toBe(200)
+  })
+
+  test('are refused where nothing says whose they are, unless the token of the session comes along', async () => {
+    const client = await signedIn(member)
+    const form = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' }
+    const other = await signedIn(member)
+    for (const token of ['', 'x.y', await tokenIn(other)]) {
+      const answer = await client.raw('/logout', form, new URLSearchParams({ _csrf: token }).toString())
+      expect([answer.status, (await json(answer)).error]).toEqual([403, 'Invalid CSRF token'])
+    }
+    expect((await client.get('/dashboard')).status).toBe(200)
+    const answer = await client.raw('/logout', form, new URLSearchParams({ _csrf: await tokenIn(client) }).toString())
+    expect(answer.status).toBe(200)
+    expect((await client.get('/dashboard')).status).toBe(401)
+  })
+
+  test('a token does not override what the headers say', async () => {
+    const client = await signedIn(member)
+    const body = new URLSearchParams({ _csrf: await tokenIn(client) }).toString()
+    const headers = { 'content-type': 'application/x-www-form-urlencoded', 'sec-fetch-site': 'cross-site' }
+    expect((await client.raw('/logout', headers, body)).status).toBe(403)
+  })
+
+  test('a page script reads the csrf-token cookie and sends it back', async () => {
+    const client = await signedIn(member)
+    const token = /csrf-token=([^;]+)/.exec(client.cookie)?.[1] ?? ''
+    expect((await client.raw('/logout', { 'x-csrf-token': token }, '')).status).toBe(200)
   })
 
   test('a sign-in cannot be forged either', async () => {

@@ -105,6 +105,9 @@ describe('other settings', () => {
     const answer = await new Client(app.url, { 'x-forwarded-proto': 'https' }).post('/login', { ...member, remember: true })
     expect(answer.headers.getSetCookie()).toEqual([
       expect.stringMatching(/^__Host-sid=[\w.-]+; Max-Age=25(?:92000|919\d\d); Path=\/; HttpOnly; Secure; SameSite=Lax$/),
+      // For page scripts to read; worth nothing without the session's own.
+      expect.stringMatching(/^csrf-token=[\w.-]+; Path=\/; Secure; SameSite=Lax$/),
+      expect.stringMatching(/^__Host-device=[\w.-]+; Max-Age=15552000; Path=\/; HttpOnly; Secure; SameSite=Lax$/),
     ])
     expect(answer.headers.get('strict-transport-security')).toMatch(/^max-age=31536000/)
     await app.stop()

@@ -1,7 +1,7 @@
 import { onDate } from '../times.ts'
 import type { User } from '../users.ts'
 import { type Html, html } from './html.ts'
-import { type Frame, layout } from './layout.ts'
+import { csrfField, type Frame, layout } from './layout.ts'
 import { time } from './time.ts'
 
 /** What has to be typed before everybody is signed out. */
@@ -39,10 +39,10 @@ export function adminPage(frame: Frame, { admin, rows, next, search, problem }: 
 <button>Search</button>
 </form>
 </div>
-${rows.length === 0 ? html`<p class="card empty">Nobody has such an address.</p>` : table(rows, admin)}
+${rows.length === 0 ? html`<p class="card empty">Nobody has such an address.</p>` : table(frame, rows, admin)}
 ${next !== null && html`<p class="below"><a class="button" href="/admin?${pageQuery(search, next)}">Next page</a></p>`}
 </section>
-${everyone(problem)}`,
+${everyone(frame, problem)}`,
   })
 }
 
@@ -50,44 +50,44 @@ function pageQuery(search: string, after: string): string {
   return new URLSearchParams({ ...(search === '' ? {} : { q: search }), after }).toString()
 }
 
-function table(rows: readonly UserRow[], admin: User): Html {
+function table(frame: Frame, rows: readonly UserRow[], admin: User): Html {
   return html`<table class="people">
 <thead><tr><th scope="col">E-mail</th><th scope="col">Role</th><th scope="col">Joined</th><th scope="col">Sessions</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
 <tbody>
-${rows.map(({ user, sessions }) => person(user, sessions, user.id === admin.id))}
+${rows.map(({ user, sessions }) => person(frame, user, sessions, user.id === admin.id))}
 </tbody>
 </table>`
 }
 
-function person(user: User, sessions: number, isSelf: boolean): Html {
+function person(frame: Frame, user: User, sessions: number, isSelf: boolean): Html {
   return html`<tr>
 <th scope="row" class="break">${user.email}${isSelf && html` <span class="badge">You</span>`}</th>
 <td data-label="Role">${user.role}</td>
 <td data-label="Joined">${time(user.createdAt, onDate(user.createdAt))}</td>
 <td data-label="Sessions">${sessions}</td>
 <td class="acts">
-<form method="post" action="/admin/users/${user.id}/revoke-sessions"><button aria-label="End all sessions of ${user.email}"${sessions === 0 && html` disabled`}>End sessions</button></form>
-${!isSelf && deletion(user)}
+<form method="post" action="/admin/users/${user.id}/revoke-sessions">${csrfField(frame)}<button aria-label="End all sessions of ${user.email}"${sessions === 0 && html` disabled`}>End sessions</button></form>
+${!isSelf && deletion(frame, user)}
 </td>
 </tr>`
 }
 
 /** Two steps, without a script. */
-function deletion({ id, email }: User): Html {
+function deletion(frame: Frame, { id, email }: User): Html {
   return html`<details class="confirm">
 <summary aria-label="Delete ${email}">Delete…</summary>
-<form method="post" action="/users/${id}/delete">
+<form method="post" action="/users/${id}/delete">${csrfField(frame)}
 <p>The account goes for good, and all its sessions end.</p>
 <button class="danger" aria-label="Delete ${email} for good">Delete for good</button>
 </form>
 </details>`
 }
 
-function everyone(problem: string | undefined): Html {
+function everyone(frame: Frame, problem: string | undefined): Html {
   return html`<section class="card danger-zone" aria-labelledby="everyone">
 <h2 id="everyone">Sign everyone out</h2>
 <p>Ends every session of everybody at once, yours too: for the day on which something leaked. Nothing else is lost, and people can sign in again.</p>
-<form method="post" action="/admin/revoke-everyone" class="inline">
+<form method="post" action="/admin/revoke-everyone" class="inline">${csrfField(frame)}
 <div class="field">
 <label for="confirm">To confirm, type <span class="typed">${EVERYONE}</span></label>
 <input id="confirm" name="confirm" autocomplete="off" autocapitalize="none" spellcheck="false"${problem !== undefined && html` aria-invalid="true" aria-describedby="confirm-error"`}>

@@ -27,6 +27,7 @@ ${here && sessionCard(here)}
 <p class="figure"><strong>${devices.length}</strong> ${devices.length === 1 ? 'device is' : 'devices are'} signed in</p>
 <p><a class="button" href="/account/sessions">See your devices</a></p>
 </section>
+${settingsCard}
 ${user.role === 'admin' && adminCard}
 </div>`,
   })
@@ -46,6 +47,12 @@ function sessionCard(here: Device): Html {
 function ends({ expiresAt }: Device): Html {
   return time(expiresAt, onDateAndTime(expiresAt))
 }
+
+const settingsCard = html`<section class="card" aria-labelledby="settings">
+<h2 id="settings">Password and e-mail</h2>
+<p>Choose a new password, or another address to sign in with.</p>
+<p><a class="button" href="/account/settings">Change</a></p>
+</section>`
 
 const adminCard = html`<section class="card" aria-labelledby="administration">
 <h2 id="administration">Administration</h2>

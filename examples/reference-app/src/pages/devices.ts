@@ -3,7 +3,7 @@ import { deviceName } from '../device-name.ts'
 import { ago, onDateAndTime } from '../times.ts'
 import { type Html, html } from './html.ts'
 import { deviceIcon } from './icons.ts'
-import { type Frame, layout } from './layout.ts'
+import { csrfField, type Frame, layout } from './layout.ts'
 import { time } from './time.ts'
 
 /** The person's sessions, this one first (ASVS 5.0 7.5.2). */
@@ -15,13 +15,13 @@ export function devicesPage(frame: Frame, devices: readonly Device[], now: numbe
     main: html`<h1>Your devices</h1>
 <p class="lead">This is where you are signed in. Sign out whatever you do not recognise.</p>
 <ul class="devices">
-${devices.map(device => row(device, now))}
+${devices.map(device => row(frame, device, now))}
 </ul>
-${devices.length > 1 ? signOutOthers(devices.length - 1) : html`<p class="aside">You are signed in on no other device.</p>`}`,
+${devices.length > 1 ? signOutOthers(frame, devices.length - 1) : html`<p class="aside">You are signed in on no other device.</p>`}`,
   })
 }
 
-function row(device: Device, now: number): Html {
+function row(frame: Frame, device: Device, now: number): Html {
   const { name, kind } = deviceName(device.userAgent)
   return html`<li class="card device">
 <span class="device-icon">${deviceIcon(kind)}</span>
@@ -33,13 +33,13 @@ function row(device: Device, now: number): Html {
 <div><dt>Signed in on</dt><dd>${time(device.createdAt, onDateAndTime(device.createdAt))}</dd></div>
 </dl>
 </div>
-<form method="post" action="/account/sessions/${device.id}/revoke">
+<form method="post" action="/account/sessions/${device.id}/revoke">${csrfField(frame)}
 <button aria-label="Sign out ${name}${device.current && ', this device'}">Sign out</button>
 </form>
 </li>`
 }
 
-function signOutOthers(count: number): Html {
+function signOutOthers(frame: Frame, count: number): Html {
   const words = count === 1 ? 'Sign out the other device' : `Sign out all ${count} other devices`
-  return html`<form class="below" method="post" action="/account/sessions/revoke-others"><button class="danger">${words}</button></form>`
+  return html`<form class="below" method="post" action="/account/sessions/revoke-others">${csrfField(frame)}<button class="danger">${words}</button></form>`
 }

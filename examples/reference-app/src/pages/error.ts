@@ -16,6 +16,7 @@ const words: Readonly<Record<number, Words>> = {
   404: { title: 'Nothing here', text: 'There is no such page, or it is gone.' },
   409: { title: 'That cannot be done', text: 'It does not fit with what is there.' },
   413: { title: 'Too much', text: 'The request was larger than we take.' },
+  429: { title: 'Too many tries', text: 'Please wait a while, then try again.' },
   500: { title: 'Something broke', text: 'It is our fault, and it has been noted. Try again in a while.' },
   503: {
     title: 'Back in a moment',

@@ -13,6 +13,8 @@ export interface PasswordFieldOptions {
   readonly label: string
   readonly autocomplete: 'current-password' | 'new-password'
   readonly hint?: string
+  /** Default `password`. */
+  readonly name?: string
 }
 
 /** The sentence above the form; fields with errors say more. */
@@ -26,10 +28,10 @@ export function emailField(form: FormState): Html {
   return field(form, 'email', 'E-mail address', input)
 }
 
-export function passwordField(form: FormState, { label, autocomplete, hint }: PasswordFieldOptions): Html {
-  const input = html`<input id="password" name="password" type="password" autocomplete="${autocomplete}"
- required${marks(form, 'password', hint)}>`
-  return field(form, 'password', label, input, hint)
+export function passwordField(form: FormState, { label, autocomplete, hint, name = 'password' }: PasswordFieldOptions): Html {
+  const input = html`<input id="${name}" name="${name}" type="password" autocomplete="${autocomplete}"
+ required${marks(form, name, hint)}>`
+  return field(form, name, label, input, hint)
 }
 
 export function rememberField(form: FormState): Html {

@@ -7,6 +7,8 @@ import { tag } from './icons.ts'
 export interface Frame {
   /** Who is signed in. */
   readonly user?: User | undefined
+  /** For forms. Visitors have none, and so need no cookie: headers decide about their forms (law 10). */
+  readonly csrf?: string | undefined
   /** One sentence about what has just been done. */
   readonly notice?: string | undefined
 }
@@ -21,7 +23,7 @@ export interface Layout extends Frame {
 }
 
 /** A whole page. It needs no script and asks no other host for anything. */
-export function layout({ title, user, notice, here, width, main }: Layout): string {
+export function layout({ title, user, csrf, notice, here, width, main }: Layout): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -37,7 +39,7 @@ export function layout({ title, user, notice, here, width, main }: Layout): stri
 <header class="top">
 <div class="top-in">
 <a class="brand" href="/">${tag}<span>Coatcheck</span></a>
-${user ? memberNav(user, here) : visitorNav(here)}
+${user ? memberNav(user, here, csrf) : visitorNav(here)}
 </div>
 </header>
 <main id="main" class="${width ?? 'medium'}">
@@ -49,13 +51,18 @@ ${main}
 `.text
 }
 
-function memberNav(user: User, here: string | undefined): Html {
+/** The token of this session, in each form that its person can send. */
+export function csrfField({ csrf }: Frame): Html | undefined {
+  return csrf === undefined ? undefined : html`<input type="hidden" name="_csrf" value="${csrf}">`
+}
+
+function memberNav(user: User, here: string | undefined, csrf: string | undefined): Html {
   return html`<nav aria-label="Main">
 ${navLink('/dashboard', 'Dashboard', here)}
 ${navLink('/account/sessions', 'Devices', here)}
 ${user.role === 'admin' && navLink('/admin', 'Admin', here)}
 </nav>
-<form class="sign-out" method="post" action="/logout"><button class="quiet">Sign out</button></form>`
+<form class="sign-out" method="post" action="/logout">${csrfField({ csrf })}<button class="quiet">Sign out</button></form>`
 }
 
 function visitorNav(here: string | undefined): Html {

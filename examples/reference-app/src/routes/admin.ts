@@ -1,5 +1,6 @@
-import { requireRole } from 'coatcheck/express'
-import { type Request, type Response, Router } from 'express'
+import { CoatcheckError } from 'coatcheck'
+import { requireAuth, requireFresh } from 'coatcheck/express'
+import { type NextFunction, type Request, type Response, Router } from 'express'
 import type { Context } from '../app.ts'
 import { frameOf } from '../frame.ts'
 import { type Answers, answer } from '../negotiation.ts'
@@ -11,11 +12,13 @@ import { signedInUser } from './signed-in-user.ts'
 const PAGE_SIZE = 50
 
 /** What an administrator can do about other people. */
-export function adminRoutes({ users, sessions, say }: Context): Router {
+export function adminRoutes({ users, sessions, auth, freshFor, say }: Context): Router {
   const router = Router()
-  const guard = requireRole('admin', { loginPath: '/login', answer: say })
-  router.use('/admin', guard)
-  router.use('/users', guard)
+  const signedIn = requireAuth({ loginPath: '/login', answer: say })
+  const fresh = requireFresh(freshFor, { answer: say })
+  router.use(['/admin', '/users'], signedIn, onlyAdmins, (req, res, next) =>
+    req.method === 'GET' ? next() : fresh(req, res, next),
+  )
 
   router.get('/admin', async (req, res) => {
     const facts = await readFacts(req)
@@ -29,6 +32,21 @@ export function adminRoutes({ users, sessions, say }: Context): Router {
     const revoked = await sessions.revokeUser(user.id)
     if (user.id === req.session.userId) return leave(req, res, { json: { ok: true, revoked }, goTo: '/login?ended' })
     answer(req, res, { json: { ok: true, revoked }, goTo: '/admin', notice: `${counted(revoked)} of ${user.email} ended.` })
+  })
+
+  router.post('/admin/users/:id/disable', async (req, res) => {
+    const user = users.byId(req.params.id)
+    if (user === undefined) throw new Refusal(404, 'Not found')
+    if (user.id === req.session.userId) throw new Refusal(409, 'You cannot disable your own account.')
+    await auth.disable(user.id)
+    answer(req, res, { json: { ok: true }, goTo: '/admin', notice: `${user.email} may no longer sign in.` })
+  })
+
+  router.post('/admin/users/:id/enable', (req, res) => {
+    const user = users.byId(req.params.id)
+    if (user === undefined) throw new Refusal(404, 'Not found')
+    users.setDisabled(user.id, false)
+    answer(req, res, { json: { ok: true }, goTo: '/admin', notice: `${user.email} may sign in again.` })
   })
 
   router.post('/admin/revoke-everyone', async (req, res) => {
@@ -51,6 +69,12 @@ export function adminRoutes({ users, sessions, say }: Context): Router {
     const revoked = await sessions.revokeUser(id)
     if (!removed && revoked === 0) throw new Refusal(404, 'Not found')
     answer(req, res, { json: { ok: true, revoked }, goTo: '/admin', notice: `${email ?? 'The account'} has been deleted.` })
+  }
+
+  /** The account is asked at each request, not the session: a demotion counts at once. */
+  async function onlyAdmins(req: Request, _res: Response, next: NextFunction): Promise<void> {
+    const { role } = await signedInUser(req, users)
+    next(role === 'admin' ? undefined : new CoatcheckError('FORBIDDEN', 'Only administrators may do this.'))
   }
 
   async function askAgain(req: Request, res: Response): Promise<void> {

@@ -19,7 +19,7 @@ export function homeRoutes({ users, sessions, say }: Context): Router {
     const user = await signedInUser(req, users)
     const devices = await sessions.devices(req.session)
     answer(req, res, {
-      json: { userId: user.id, role: req.session.role },
+      json: { userId: user.id, role: user.role },
       page: () => dashboardPage(frameOf(req, users), { user, devices }),
     })
   })

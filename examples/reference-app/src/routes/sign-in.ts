@@ -1,10 +1,9 @@
 import { safeReturnPath } from 'coatcheck'
 import { type Request, type Response, Router } from 'express'
 import type { Context } from '../app.ts'
-import { proveCredentials } from '../credentials.ts'
 import { frameOf } from '../frame.ts'
-import { readInput, signInInput } from '../input.ts'
-import { answer, sendPage } from '../negotiation.ts'
+import { INCOMPLETE, readInput, signInInput } from '../input.ts'
+import { answer, refusalOf, sendPage } from '../negotiation.ts'
 import type { FormState } from '../pages/fields.ts'
 import { signInPage } from '../pages/sign-in.ts'
 
@@ -12,12 +11,11 @@ import { signInPage } from '../pages/sign-in.ts'
 const notices: Readonly<Record<string, string>> = {
   'signed-out': 'You have signed out.',
   ended: 'You are signed out. Please sign in again.',
+  reset: 'Your password has been changed. Sign in with the new one.',
   everyone: 'Everybody has been signed out, you too.',
 }
 
-const INCOMPLETE = 'Please check what you entered.'
-
-export function signInRoutes({ users, sessions }: Context): Router {
+export function signInRoutes({ users, auth }: Context): Router {
   const router = Router()
 
   router.get('/login', (req, res) => {
@@ -30,12 +28,10 @@ export function signInRoutes({ users, sessions }: Context): Router {
   router.post('/login', async (req, res) => {
     const input = readInput(signInInput, req.body)
     if (!input.ok) return refuse(req, res, 400, { error: INCOMPLETE, fields: input.fields })
-    const proven = await proveCredentials({ users, sessions }, input.value)
-    if (proven === undefined) return refuse(req, res, 401, { error: 'Invalid credentials' })
-    const { user, attempt } = proven
-    await req.session.login(user.id, { remember: input.value.remember, attempt })
-    req.session.role = user.role
-    answer(req, res, { json: { ok: true, userId: user.id }, goTo: safeReturnPath(input.value.returnTo, '/dashboard') })
+    const { email, password, remember } = input.value
+    const result = await auth.login(req.session, { identifier: email, password, remember })
+    if (!result.ok) return refuse(req, res, ...refusalOf(res, result))
+    answer(req, res, { json: { ok: true, userId: result.userId }, goTo: safeReturnPath(input.value.returnTo, '/dashboard') })
   })
 
   router.post('/logout', async (req, res) => {

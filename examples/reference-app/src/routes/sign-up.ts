@@ -2,15 +2,14 @@ import { safeReturnPath } from 'coatcheck'
 import { type Request, type Response, Router } from 'express'
 import type { Context } from '../app.ts'
 import { frameOf } from '../frame.ts'
-import { readInput, signUpInput } from '../input.ts'
+import { INCOMPLETE, readInput, signUpInput } from '../input.ts'
 import { answer, sendPage } from '../negotiation.ts'
 import { signUpPage } from '../pages/sign-up.ts'
-import { hashPassword } from '../passwords.ts'
 
 /** That the address is taken can be seen here; hiding it needs a mail to that address, and so a mail server. */
 const TAKEN = 'There is an account with this address already.'
 
-export function signUpRoutes({ users }: Context): Router {
+export function signUpRoutes({ users, auth }: Context): Router {
   const router = Router()
 
   router.get('/signup', (req, res) => {
@@ -20,12 +19,14 @@ export function signUpRoutes({ users }: Context): Router {
 
   router.post('/signup', async (req, res) => {
     const input = readInput(signUpInput, req.body)
-    if (!input.ok) return refuse(req, res, 400, 'Please check what you entered.', input.fields)
+    if (!input.ok) return refuse(req, res, 400, INCOMPLETE, input.fields)
     const { email, password, remember, returnTo } = input.value
-    const user = users.add({ email, passwordHash: await hashPassword(password), role: 'member' })
+    const hashed = await auth.hashPassword(password, [email])
+    if (!hashed.ok) return refuse(req, res, 400, INCOMPLETE, { password: hashed.message })
+    const user = users.add({ email, passwordHash: hashed.passwordHash, role: 'member' })
     if (user === undefined) return refuse(req, res, 409, TAKEN, { email: TAKEN })
-    await req.session.login(user.id, { remember })
-    req.session.role = user.role
+    await req.session.login(user.id, { remember, data: { role: user.role } })
+    auth.rememberDevice(req.session)
     answer(req, res, { status: 201, json: { ok: true, userId: user.id }, goTo: safeReturnPath(returnTo, '/dashboard') })
   })
 

@@ -1,0 +1,82 @@
+import { safeReturnPath } from 'coatcheck'
+import { requireFresh } from 'coatcheck/express'
+import { type Request, type Response, Router } from 'express'
+import type { Context } from '../app.ts'
+import { frameOf } from '../frame.ts'
+import { changeEmailInput, changePasswordInput, confirmInput, INCOMPLETE, readInput } from '../input.ts'
+import { answer, refusalOf, sendPage } from '../negotiation.ts'
+import type { FormState } from '../pages/fields.ts'
+import { confirmPage, type SettingsForms, settingsPage } from '../pages/passwords.ts'
+import { signedInUser } from './signed-in-user.ts'
+
+const SETTINGS = '/account/settings'
+const TAKEN = 'There is an account with this address already.'
+
+/** What a person changes about the account, and the step-up before it. Mounted behind the guard of `/account`. */
+export function settingsRoutes({ users, auth, freshFor, say }: Context): Router {
+  const router = Router()
+
+  router.get('/account/confirm', (req, res) => {
+    sendPage(res, 200, confirmPage(frameOf(req, users), { values: { returnTo: req.query.returnTo } }))
+  })
+
+  router.post('/account/confirm', async (req, res) => {
+    const input = readInput(confirmInput, req.body)
+    if (!input.ok) return refuseConfirm(req, res, 400, { error: INCOMPLETE, fields: input.fields })
+    const result = await auth.reauthenticate(req.session, input.value)
+    if (!result.ok) return refuseConfirm(req, res, ...refusalOf(res, result))
+    answer(req, res, {
+      json: { ok: true },
+      goTo: safeReturnPath(input.value.returnTo, '/dashboard'),
+      notice: 'Confirmed. Go on.',
+    })
+  })
+
+  router.get(SETTINGS, async (req, res) => {
+    const { email } = await signedInUser(req, users)
+    sendPage(res, 200, settingsPage(frameOf(req, users), { email: { values: { email } } }))
+  })
+
+  /** `changePassword` asks for the present one itself: that is its step-up. */
+  router.post('/account/password', async (req, res) => {
+    const input = readInput(changePasswordInput, req.body)
+    if (!input.ok) return refusePassword(req, res, 400, { error: INCOMPLETE, fields: input.fields })
+    const result = await auth.changePassword(req.session, input.value)
+    if (result.ok) return answer(req, res, { json: { ok: true }, goTo: SETTINGS, notice: CHANGED })
+    if (result.reason !== 'weak') return refusePassword(req, res, ...refusalOf(res, result))
+    refusePassword(req, res, 400, { error: INCOMPLETE, fields: { newPassword: result.message } })
+  })
+
+  router.post('/account/email', requireFresh(freshFor, { answer: say }), async (req, res) => {
+    const input = readInput(changeEmailInput, req.body)
+    if (!input.ok) return refuseEmail(req, res, 400, { error: INCOMPLETE, fields: input.fields })
+    const { id } = await signedInUser(req, users)
+    if (!users.changeEmail(id, input.value.email)) return refuseEmail(req, res, 409, { error: TAKEN, fields: { email: TAKEN } })
+    answer(req, res, { json: { ok: true }, goTo: SETTINGS, notice: 'Your e-mail address has been changed.' })
+  })
+
+  function refuseConfirm(req: Request, res: Response, status: number, problem: FormState): void {
+    const page = () => confirmPage(frameOf(req, users), { ...inWords(status, problem), values: req.body ?? {} })
+    answer(req, res, { status, json: problem, page })
+  }
+
+  function refusePassword(req: Request, res: Response, status: number, problem: FormState): void {
+    refuseSettings(req, res, status, problem, { password: inWords(status, problem) })
+  }
+
+  function refuseEmail(req: Request, res: Response, status: number, problem: FormState): void {
+    refuseSettings(req, res, status, problem, { email: { ...problem, values: req.body ?? {} } })
+  }
+
+  function refuseSettings(req: Request, res: Response, status: number, json: FormState, forms: SettingsForms): void {
+    answer(req, res, { status, json, page: () => settingsPage(frameOf(req, users), forms) })
+  }
+
+  return router
+}
+
+const CHANGED = 'Your password has been changed, and your other devices have been signed out.'
+
+function inWords(status: number, problem: FormState): FormState {
+  return status === 401 ? { ...problem, error: 'The password is wrong.' } : problem
+}
