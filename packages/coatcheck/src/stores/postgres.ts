@@ -1,0 +1,243 @@
+import { createHash } from 'node:crypto'
+import { randomText } from '../core/crypto.ts'
+import { CoatcheckError } from '../core/errors.ts'
+import type { SessionRecord } from '../core/record.ts'
+import { EPOCH_KEPT_MS, type Marks, type ScanPage, type SessionStore } from '../core/store.ts'
+import {
+  ask,
+  inTransaction,
+  type PostgresClient,
+  type PostgresPool,
+  type PostgresResult,
+  type PostgresRow,
+} from './postgres/client.ts'
+import { hasMigrations, lastMigration, type Migration, migrationsFor } from './postgres/migrations.ts'
+import { text, textOrNull, toRecord, toRow, whole } from './postgres/row.ts'
+import { type Statements, statementsFor } from './postgres/statements.ts'
+import { type Judgement, judgeReplace } from './rules.ts'
+
+export type { PostgresClient, PostgresPool, PostgresResult, PostgresRow } from './postgres/client.ts'
+export type { Migration } from './postgres/migrations.ts'
+
+export interface PostgresStoreOptions {
+  /** The schema of our tables; `coatcheck` unless given. Small letters, digits and underscores. */
+  readonly schema?: string
+}
+
+/** Bytes of randomness in a generation or an epoch. */
+const MARK_BYTES = 9
+/** Longer than core may compare with it. */
+const EPOCH_TTL_MS = EPOCH_KEPT_MS + 60_000
+/** Rows that one statement of a prune deletes: their locks are held for some milliseconds. */
+const PRUNE_BATCH = 1000
+/** Blocks (8 KiB each) that one statement of a prune reads, and that one call reads at most. */
+const RANGE_BLOCKS = 256
+const MOST_BLOCKS = 4096
+
+/**
+ * Sessions in PostgreSQL (14 and later), over a `pg` pool that you make and close. The tables must be there: see `migrate`.
+ *
+ * A strict read is one statement. A save is one too; a login, and the end of all of a person's sessions, take one
+ * transaction each under the same lock, so that they cannot cross.
+ *
+ * ```ts
+ * const pool = new Pool({ connectionString: process.env.DATABASE_URL, connectionTimeoutMillis: 2000, query_timeout: 2000 })
+ * await migrate(pool)
+ * const sessions = createSessions({ store: postgresStore(pool), secret })
+ * ```
+ *
+ * @param pool connected to the primary; never closed by the store
+ * @throws CoatcheckError `BAD_OPTION` for a pool or schema that will not do
+ */
+export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions = {}): SessionStore {
+  return new PostgresStore(checkedPool(pool), checkedSchema(options.schema))
+}
+
+/**
+ * Takes the steps that the schema lacks, in one transaction; several processes may call it at once. Gives the numbers of
+ * the steps that it took. The role must own the schema, or may create it; the store itself needs less.
+ *
+ * @throws CoatcheckError `STORE_UNAVAILABLE` if Postgres refuses, `FOREIGN_RECORD` if the tables are another application's
+ */
+export function migrate(pool: PostgresPool, options: PostgresStoreOptions = {}): Promise<readonly number[]> {
+  const schema = checkedSchema(options.schema)
+  return inTransaction(checkedPool(pool), 'migrate', lockOf(schema, 'migrate'), async client => {
+    const done = await lastOf(client, schema)
+    const missing = migrationsFor(schema).filter(({ number }) => number > done)
+    for (const { sql } of missing) await client.query(sql)
+    return missing.map(({ number }) => number)
+  })
+}
+
+/** The same steps as text, for those who run SQL by other means. */
+export function migrations(options: PostgresStoreOptions = {}): readonly Migration[] {
+  return migrationsFor(checkedSchema(options.schema))
+}
+
+async function lastOf(client: PostgresClient, schema: string): Promise<number> {
+  const { rows } = await client.query(hasMigrations(schema))
+  if (rows[0]?.done == null) return 0
+  return whole((await client.query(lastMigration(schema))).rows[0]?.number)
+}
+
+class PostgresStore implements SessionStore {
+  readonly name = 'postgres'
+  readonly cannot = { watch: 'not yet: the changes are not told by LISTEN and NOTIFY so far' }
+
+  readonly #pool: PostgresPool
+  readonly #schema: string
+  readonly #sql: Statements
+  /** Where the walk over the blocks goes on. */
+  #nextBlock = 0
+
+  constructor(pool: PostgresPool, schema: string) {
+    this.#pool = pool
+    this.#schema = schema
+    this.#sql = statementsFor(schema)
+  }
+
+  async read(id: string): Promise<SessionRecord | undefined> {
+    const [row] = (await this.#ask('read', id)).rows
+    return row && toRecord(row)
+  }
+
+  async create(record: SessionRecord, forgetAt: number): Promise<'created' | 'taken' | 'refused'> {
+    const row = toRow(record, forgetAt)
+    const { rowCount } = await this.#underLockOf(record.userId, 'create', this.#sql.insert, row)
+    if (rowCount === 1) return 'created'
+    return (await this.#ask('exists', record.id)).rows.length > 0 ? 'taken' : 'refused'
+  }
+
+  async replace(record: SessionRecord, forgetAt: number): Promise<'saved' | 'conflict' | 'gone' | 'refused'> {
+    const row = toRow(record, forgetAt)
+    if ((await this.#ask('save', ...row)).rowCount === 1) return 'saved'
+    const judgement = await this.#judge(record)
+    if (judgement === 'repeated') return 'saved'
+    if (judgement !== 'write') return judgement
+    // Somebody else signs in by it, or nobody any more.
+    const { rowCount } = await this.#underLockOf(record.userId, 'replace', this.#sql.saveAsAnother, row)
+    return rowCount === 1 ? 'saved' : this.#afterLostRace(record)
+  }
+
+  async touch(id: string, lastSeenAt: number, forgetAt: number): Promise<void> {
+    await this.#ask('touch', id, lastSeenAt, forgetAt)
+  }
+
+  async delete(id: string, userId?: string): Promise<boolean> {
+    return (await this.#ask('delete', id, userId ?? null)).rows[0]?.live === true
+  }
+
+  async listByUser(userId: string, limit: number): Promise<readonly SessionRecord[]> {
+    return (await this.#ask('listByUser', userId, limit)).rows.map(toRecord)
+  }
+
+  async marks(userId: string | null): Promise<Marks> {
+    const marks = marksOf((await this.#ask('marks', userId)).rows[0])
+    if (marks.generation !== '') return marks
+    await this.#ask('firstGeneration', randomText(MARK_BYTES))
+    return marksOf((await this.#ask('marks', userId)).rows[0])
+  }
+
+  revokeUser(userId: string, except?: string): Promise<readonly string[]> {
+    return inTransaction(this.#pool, 'revokeUser', this.#lockOf(userId), async client => {
+      await client.query(this.#sql.setEpoch, [userId, randomText(MARK_BYTES)])
+      const { rows } = await client.query(this.#sql.deleteOfUser, [userId, except ?? null])
+      return rows.filter(row => row.live === true).map(row => text(row.id))
+    })
+  }
+
+  revokeEveryone(except?: string): Promise<void> {
+    return inTransaction(this.#pool, 'revokeEveryone', undefined, async client => {
+      const generation = randomText(MARK_BYTES)
+      const { rows } = await client.query(this.#sql.lockGeneration)
+      const old = rows[0]?.value
+      if (except !== undefined && old !== undefined) await client.query(this.#sql.carryOver, [except, old, generation])
+      await client.query(this.#sql.setGeneration, [generation])
+    })
+  }
+
+  async scan(after: string | null, limit: number): Promise<ScanPage> {
+    const { rows } = await this.#ask('scan', after ?? '', limit)
+    const last = rows.length < limit ? undefined : rows.at(-1)
+    return { records: rows.filter(row => row.live === true).map(toRecord), next: last === undefined ? null : text(last.id) }
+  }
+
+  /** In batches, and beside other pruners: what one of them has in hand, the others pass over. */
+  async prune(before: number, limit: number): Promise<number> {
+    await this.#ask('forgetEpochs', EPOCH_TTL_MS)
+    const expired = await this.#pruneBatches('pruneExpired', before, limit, [])
+    return expired + (await this.#pruneIdle(before, limit - expired))
+  }
+
+  /** Goes on where the last call ended, round and round; a small table is walked through in one call. */
+  async #pruneIdle(before: number, limit: number): Promise<number> {
+    const blocks = whole((await this.#ask('countBlocks')).rows[0]?.blocks)
+    let pruned = 0
+    for (let walked = 0; walked < Math.min(blocks, MOST_BLOCKS) && pruned < limit; walked += RANGE_BLOCKS) {
+      if (this.#nextBlock >= blocks) this.#nextBlock = 0
+      const range = [`(${this.#nextBlock},0)`, `(${this.#nextBlock + RANGE_BLOCKS},0)`]
+      pruned += await this.#pruneBatches('pruneBlocks', before, limit - pruned, range)
+      if (pruned < limit) this.#nextBlock += RANGE_BLOCKS
+    }
+    return pruned
+  }
+
+  async #pruneBatches(name: 'pruneExpired' | 'pruneBlocks', before: number, limit: number, range: string[]): Promise<number> {
+    let pruned = 0
+    while (pruned < limit) {
+      const batch = Math.min(PRUNE_BATCH, limit - pruned)
+      const deleted = (await this.#ask(name, before, batch, ...range)).rowCount ?? 0
+      pruned += deleted
+      if (deleted < batch) break
+    }
+    return pruned
+  }
+
+  async #judge(record: SessionRecord): Promise<Judgement> {
+    const row = (await this.#ask('judge', record.id, record.userId)).rows[0]
+    return judgeReplace(row?.id == null ? undefined : toRecord(row), record, marksOf(row))
+  }
+
+  /** What changed between the judgement and the lock decides now; if that was undone again, the writer reads anew. */
+  async #afterLostRace(record: SessionRecord): Promise<'saved' | 'conflict' | 'gone' | 'refused'> {
+    const judgement = await this.#judge(record)
+    if (judgement === 'repeated') return 'saved'
+    return judgement === 'write' ? 'conflict' : judgement
+  }
+
+  #underLockOf(userId: string | null, operation: string, statement: string, values: unknown[]): Promise<PostgresResult> {
+    if (userId === null) return ask(this.#pool, operation, statement, values)
+    return inTransaction(this.#pool, operation, this.#lockOf(userId), client => client.query(statement, values))
+  }
+
+  #lockOf(userId: string): bigint {
+    return lockOf(this.#schema, `user ${userId}`)
+  }
+
+  #ask(name: keyof Statements, ...values: unknown[]): Promise<PostgresResult> {
+    return ask(this.#pool, name, this.#sql[name], values)
+  }
+}
+
+function marksOf(row: PostgresRow | undefined): Marks {
+  return { generation: textOrNull(row?.live_generation) ?? '', userEpoch: textOrNull(row?.live_epoch) ?? '' }
+}
+
+/** The number of an advisory lock. Two names of one number, ours or the application's, only wait for each other. */
+function lockOf(schema: string, name: string): bigint {
+  return createHash('sha256').update(`coatcheck\0${schema}\0${name}`).digest().readBigInt64BE()
+}
+
+function checkedPool(pool: PostgresPool): PostgresPool {
+  if (typeof pool?.query === 'function' && typeof pool.connect === 'function') return pool
+  throw new CoatcheckError('BAD_OPTION', 'postgresStore needs a pool with query() and connect(): new Pool(…) of the package pg.')
+}
+
+/** It becomes a part of the statements' text, so nothing that would need escaping is let in. */
+function checkedSchema(schema: unknown = 'coatcheck'): string {
+  if (typeof schema === 'string' && /^[a-z_][a-z0-9_]{0,62}$/.test(schema)) return schema
+  throw new CoatcheckError(
+    'BAD_OPTION',
+    'postgres: schema must be a name of at most 63 small letters, digits and underscores that does not begin with a digit.',
+  )
+}

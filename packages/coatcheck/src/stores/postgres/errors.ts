@@ -1,0 +1,52 @@
+import { CoatcheckError, type ErrorCode } from '../../core/errors.ts'
+
+/** By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html), by its first two characters, or by Node's code. */
+const REMEDY: Readonly<Record<string, string>> = {
+  '28P01': 'refused the password. Look at the user and password that the pool was made with.',
+  28000: 'refused the user. Look at the pool’s user, and at pg_hba.conf on the server.',
+  '3D000': 'has no such database. Look at the database that the pool was made with.',
+  '42P01': 'has no session tables here. Run migrate(pool) once, or what migrations() prints; or look at the database and schema.',
+  '3F000': 'has no such schema. Run migrate(pool) once, or what migrations() prints; or look at the database and schema.',
+  42501: 'denies this role a right. It needs USAGE on the schema and SELECT, INSERT, UPDATE, DELETE on its tables.',
+  25006: 'takes no writes here: it is a read-only replica, or the role is read-only. Connect the pool to the primary.',
+  53300: 'has no connection left. Lower the pools’ max, or raise max_connections.',
+  '57P01': 'is shutting down, or ended this connection. The pool connects anew by itself.',
+  '57P03': 'is starting or stopping. It is asked again by the next request.',
+  57014: 'gave the statement up after its time limit (statement_timeout), or somebody cancelled it.',
+  '22P05': 'cannot keep this text: its database has another encoding. Make the database with ENCODING UTF8.',
+  '08': 'lost the connection. The pool connects anew by itself.',
+  40: 'gave up a transaction that collided with another one. Leave default_transaction_isolation at read committed.',
+  53: 'is out of memory, disk or another resource.',
+  ECONNREFUSED: 'does not listen there. Look at the host and port that the pool was made with, and whether the server runs.',
+  ENOTFOUND: 'has a host name that nobody knows. Look at the host that the pool was made with.',
+  ETIMEDOUT: 'does not answer. Look at the host and port, and at what stands between.',
+  ECONNRESET: 'lost the connection. The pool connects anew by itself.',
+}
+
+/** What shows that a table is not ours. */
+const FOREIGN: Readonly<Record<string, string>> = {
+  42703:
+    'has a table of ours with other columns: another application’s, or of another version. Run migrate(pool), or give Coatcheck a schema of its own.',
+  42804: 'has a table of ours with columns of other types: another application’s. Give Coatcheck a schema of its own.',
+  42883: 'has a table of ours with columns of other types: another application’s. Give Coatcheck a schema of its own.',
+  '42P07': 'has tables of these names already, which Coatcheck did not make. Give it a schema of its own.',
+}
+
+/** The driver's error as ours. Its own text, which may show what was written, stays in the cause. */
+export function postgresFailure(operation: string, error: unknown): CoatcheckError {
+  const state = codeOf(error)
+  const foreign = FOREIGN[state]
+  const remedy = foreign ?? REMEDY[state] ?? REMEDY[state.slice(0, 2)] ?? unknownReason(state)
+  const code: ErrorCode = foreign === undefined ? 'STORE_UNAVAILABLE' : 'FOREIGN_RECORD'
+  return new CoatcheckError(code, `The session store’s ${operation} failed: Postgres ${remedy}`, { cause: error })
+}
+
+function unknownReason(state: string): string {
+  return state === '' ? 'did not answer; the cause says more.' : `failed with ${state}; the cause says more.`
+}
+
+/** A connection that was tried at several addresses fails with one error for each. */
+function codeOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0 && !('code' in error)) return codeOf(error.errors[0])
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+}

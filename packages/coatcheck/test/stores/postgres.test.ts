@@ -1,0 +1,288 @@
+import { randomBytes } from 'node:crypto'
+import { Pool } from 'pg'
+import { afterAll, describe, expect, test } from 'vitest'
+import { service } from '../../../../test/services/service.ts'
+import { statementsFor } from '../../src/stores/postgres/statements.ts'
+import { migrate, migrations, postgresStore } from '../../src/stores/postgres.ts'
+import { type StoreSpace, storeLaws } from '../../src/testing/index.ts'
+import { later, nextVersion, preparedRecord, sampleHash, storedRecord } from '../../src/testing/records.ts'
+
+const postgres = await service('postgres')
+const url = postgres.url ?? 'postgres://127.0.0.1:1/none'
+
+const pools: Pool[] = []
+
+function pool(connectionString = url, options: { readonly max?: number; readonly options?: string } = {}): Pool {
+  const made = new Pool({ connectionString, max: 8, ...options })
+  made.on('error', () => {})
+  pools.push(made)
+  return made
+}
+
+afterAll(async () => {
+  for (const made of pools) await made.end()
+})
+
+const [one, two] = [pool(), pool()]
+
+async function sql(text: string, values: unknown[] = []) {
+  return (await one.query(text, values)).rows
+}
+
+const newName = () => `test_${randomBytes(6).toString('hex')}`
+
+async function open(): Promise<StoreSpace & { readonly schema: string }> {
+  const schema = newName()
+  await migrate(one, { schema })
+  const store = postgresStore(one, { schema })
+  return {
+    schema,
+    store,
+    second: () => postgresStore(two, { schema }),
+    async plant(id) {
+      const { generation } = await store.marks(null)
+      const values = [id, generation]
+      await sql(
+        `INSERT INTO ${schema}.sessions VALUES ($1, 1, '', NULL, '', $2, 1, NULL, 1, 1, false, NULL, NULL, 'x', 1)`,
+        values,
+      )
+    },
+    close: async () => void (await sql(`DROP SCHEMA ${schema} CASCADE`)),
+  }
+}
+
+/** Runs a test in a schema of its own. */
+async function inSchema(prove: (space: Awaited<ReturnType<typeof open>>) => Promise<void>): Promise<void> {
+  const space = await open()
+  try {
+    await prove(space)
+  } finally {
+    await space.close()
+  }
+}
+
+describe.skipIf(postgres.missing)('the postgres store', () => {
+  for (const law of storeLaws({ open })) test(law.name, law.run)
+
+  test(
+    'updates rows in place: touches and saves write no index',
+    () =>
+      inSchema(async ({ store, schema }) => {
+        const records = await Promise.all(Array.from({ length: 50 }, () => storedRecord(store, { userId: 'alice' })))
+        for (let i = 1; i <= 10; i++) for (const { id, lastSeenAt } of records) await store.touch(id, lastSeenAt + i, later() + i)
+        for (const record of records) expect(await store.replace(nextVersion(record, { data: '{"a":1}' }), later())).toBe('saved')
+        // The counts of a connection that is still busy come later.
+        await expect
+          .poll(
+            async () =>
+              (
+                await sql(
+                  `SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE schemaname = '${schema}' AND relname = 'sessions'`,
+                )
+              )[0],
+            { timeout: 15_000, interval: 200 },
+          )
+          .toMatchObject({ n_tup_upd: '550' })
+        const [counts] = await sql(
+          `SELECT n_tup_hot_upd AS hot FROM pg_stat_user_tables WHERE schemaname = '${schema}' AND relname = 'sessions'`,
+        )
+        console.log(`postgres: ${counts.hot} of 550 updates were HOT`)
+        expect(Number(counts.hot)).toBeGreaterThan(500)
+      }),
+    30_000,
+  )
+
+  test('reads, saves, lists and prunes by an index', () =>
+    inSchema(async ({ store, schema }) => {
+      const { generation } = await store.marks(null)
+      await sql(
+        `INSERT INTO ${schema}.sessions
+         SELECT 'id ' || i, 1, 'h', 'user ' || i % 1000, '', $1, i, NULL, i, i, false, NULL, NULL, '{}', i
+         FROM generate_series(1, 20000) i`,
+        [generation],
+      )
+      await sql(`ANALYZE ${schema}.sessions`)
+      const statements = statementsFor(schema)
+      const values = ['id 7', 2, 'h', 'user 7', '', generation, 1, null, 1, 1, false, null, null, '{}', 1]
+      expect(await plan(statements.read, ['id 7'])).toMatch(/Index Scan using sessions_pkey/)
+      expect(await plan(statements.save, values)).toMatch(/Index Scan using sessions_pkey/)
+      expect(await plan(statements.listByUser, ['user 7', 10])).toMatch(/using sessions_user|on sessions_user/)
+      expect(await plan(statements.scan, ['id 7', 10])).toMatch(/Index Scan using sessions_pkey/)
+      const expired = await plan(statements.pruneExpired, [100, 10])
+      expect(expired).toMatch(/sessions_expires/)
+      const blocks = await plan(statements.pruneBlocks, [100, 10, '(0,0)', '(9,0)'])
+      expect(blocks).toMatch(/Tid Range Scan on sessions/)
+      for (const prune of [expired, blocks]) expect(prune).not.toMatch(/Seq Scan on sessions/)
+    }))
+
+  test('prunes what idled out in a table of many blocks, and goes on where it stopped', () =>
+    inSchema(async ({ store, schema }) => {
+      const { generation } = await store.marks(null)
+      const far = later()
+      await sql(
+        `INSERT INTO ${schema}.sessions
+         SELECT 'id ' || i, 1, 'h', NULL, '', $1, 1, NULL, 1, $2::bigint, false, NULL, NULL, '{}', CASE WHEN i % 2 = 0 THEN 1 ELSE $2::bigint END
+         FROM generate_series(1, 60000) i`,
+        [generation, far],
+      )
+      for (const wanted of [25_000, 5000, 0]) expect(await store.prune?.(Date.now(), 25_000)).toBe(wanted)
+      expect(await sql(`SELECT count(*) FROM ${schema}.sessions`)).toEqual([{ count: '30000' }])
+    }))
+
+  test('forgets epochs after ten minutes, not before', () =>
+    inSchema(async ({ store, schema }) => {
+      await store.revokeUser('alice')
+      await store.revokeUser('bob')
+      await sql(`UPDATE ${schema}.epochs SET set_at = set_at - 600000 WHERE user_id = 'alice'`)
+      await sql(`UPDATE ${schema}.epochs SET set_at = set_at - 660001 WHERE user_id = 'bob'`)
+      await store.prune?.(0, 10)
+      expect((await store.marks('alice')).userEpoch).not.toBe('')
+      expect((await store.marks('bob')).userEpoch).toBe('')
+    }))
+
+  // Guard: in client.ts the level that BEGIN names.
+  test('law 9: a revocation is not outrun where the server’s default level is another', () =>
+    inSchema(async ({ store, schema }) => {
+      const strict = pool(url, { options: '-c default_transaction_isolation=repeatable\\ read' })
+      const other = postgresStore(strict, { schema })
+      for (let round = 0; round < 20; round++) {
+        const logins = await Promise.all(Array.from({ length: 7 }, () => preparedRecord(other, { userId: 'alice' })))
+        const [, ...answers] = await Promise.all([
+          other.revokeUser('alice'),
+          ...logins.map(login => other.create(login, later())),
+        ])
+        for (const answer of answers) expect(['created', 'refused']).toContain(answer)
+        for (const { id } of logins) expect(await store.read(id)).toBeUndefined()
+      }
+    }))
+})
+
+async function plan(statement: string, values: unknown[]): Promise<string> {
+  return (await sql(`EXPLAIN ${statement}`, values)).map(row => row['QUERY PLAN']).join('\n')
+}
+
+describe.skipIf(postgres.missing)('the tables in postgres', () => {
+  test('are made once, however many processes begin at once', async () => {
+    const schema = newName()
+    const taken = await Promise.all([one, two, one, two].map(pool => migrate(pool, { schema })))
+    expect(taken.flat()).toEqual(migrations({ schema }).map(({ number }) => number))
+    await storedRecord(postgresStore(one, { schema }))
+    await sql(`DROP SCHEMA ${schema} CASCADE`)
+  })
+
+  test('can be made by hand from the printed steps', async () => {
+    const schema = newName()
+    await sql(
+      migrations({ schema })
+        .map(step => step.sql)
+        .join('\n'),
+    )
+    expect(await migrate(one, { schema })).toEqual([])
+    await storedRecord(postgresStore(one, { schema }))
+    await sql(`DROP SCHEMA ${schema} CASCADE`)
+  })
+
+  test('serve a role that owns nothing and may touch rows only', () =>
+    inSchema(async ({ schema }) => {
+      const role = newName()
+      await sql(`CREATE ROLE ${role} LOGIN PASSWORD 'rows'`)
+      const limited = pool(withUser(role, 'rows'))
+      const store = postgresStore(limited, { schema })
+      await expect(store.read('x')).rejects.toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        message: expect.stringMatching(/denies.*USAGE/),
+      })
+      await sql(`GRANT USAGE ON SCHEMA ${schema} TO ${role}`)
+      await sql(
+        `GRANT SELECT, INSERT, UPDATE, DELETE ON ${['sessions', 'marks', 'epochs'].map(table => `${schema}.${table}`).join()} TO ${role}`,
+      )
+      const record = await storedRecord(store, { userId: 'alice' })
+      expect(await store.replace(nextVersion(record, { tokenHash: sampleHash() }), later())).toBe('saved')
+      await store.touch(record.id, record.lastSeenAt + 1, later())
+      await store.revokeEveryone(record.id)
+      expect(await store.revokeUser('alice')).toEqual([record.id])
+      expect(await store.prune?.(Date.now(), 10)).toBe(0)
+      await sql(`DROP OWNED BY ${role}`)
+      await sql(`DROP ROLE ${role}`)
+    }))
+})
+
+function withUser(user: string, password: string): string {
+  const changed = new URL(url)
+  changed.username = user
+  changed.password = password
+  return changed.href
+}
+
+describe.skipIf(postgres.missing)('what is wrong with a postgres server is said by a typed error with what to do', () => {
+  const failing: [string, () => string, RegExp][] = [
+    ['a wrong password', () => withUser(new URL(url).username, 'wrong'), /refused the password/],
+    ['a wrong database', () => new URL('/nowhere', url).href, /no such database/],
+    ['a port where nobody listens', () => 'postgres://127.0.0.1:1/postgres', /does not listen there/],
+    ['a database without our tables', () => url, /Run migrate\(pool\)/],
+  ]
+  for (const [what, where, remedy] of failing)
+    test(what, async () => {
+      const store = postgresStore(pool(where()), { schema: 'never_made' })
+      const expected = { code: 'STORE_UNAVAILABLE', status: 503, message: expect.stringMatching(remedy) }
+      await expect(store.read('x')).rejects.toMatchObject(expected)
+      await expect(store.revokeUser('alice')).rejects.toMatchObject(expected)
+    })
+
+  test('a server that takes no writes', () =>
+    inSchema(async ({ store, schema }) => {
+      const record = await preparedRecord(store)
+      const readOnly = postgresStore(pool(url, { options: '-c default_transaction_read_only=on' }), { schema })
+      await expect(readOnly.create(record, later())).rejects.toMatchObject({
+        message: expect.stringMatching(/read-only replica/),
+      })
+    }))
+
+  test('tables of another application', async () => {
+    const schema = newName()
+    await sql(
+      `CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.sessions (sid text, sess json); CREATE TABLE ${schema}.marks (name text, value text)`,
+    )
+    const foreign = { code: 'FOREIGN_RECORD', message: expect.stringMatching(/schema of its own/) }
+    await expect(postgresStore(one, { schema }).read('x')).rejects.toMatchObject(foreign)
+    await expect(migrate(one, { schema })).rejects.toMatchObject(foreign)
+    await sql(`DROP SCHEMA ${schema} CASCADE`)
+  })
+
+  test('connections that the server ends, under traffic: typed errors only, and service is back', () =>
+    inSchema(async ({ schema }) => {
+      const mine = newName()
+      const store = postgresStore(pool(`${url}?application_name=${mine}`), { schema })
+      let [done, failed] = [0, 0]
+      const until = Date.now() + 1500
+      const traffic = Array.from({ length: 6 }, async (_, i) => {
+        while (Date.now() < until)
+          try {
+            const record = await storedRecord(store, { userId: `user ${i}` })
+            await store.revokeUser(`user ${i}`)
+            expect(await store.read(record.id)).toBeUndefined()
+            done++
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE' })
+            failed++
+          }
+      })
+      for (let i = 0; i < 5; i++) {
+        await new Promise(resolve => setTimeout(resolve, 200))
+        await sql('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1', [mine])
+      }
+      await Promise.all(traffic)
+      console.log(
+        `postgres: connections ended 5 times under traffic: ${done} rounds done, ${failed} failed, each with a typed error`,
+      )
+      expect(failed).toBeGreaterThan(0)
+      await storedRecord(store)
+    }))
+
+  test('a schema or a pool that will not do is refused at the start', () => {
+    for (const schema of ['', 'A', '1a', 'a"b', 'a.b', 'x'.repeat(64)])
+      expect(() => postgresStore(one, { schema })).toThrow(expect.objectContaining({ code: 'BAD_OPTION' }))
+    for (const wrong of [undefined, {}, { query: one.query }])
+      expect(() => Reflect.apply(postgresStore, undefined, [wrong])).toThrow(expect.objectContaining({ code: 'BAD_OPTION' }))
+  })
+})
