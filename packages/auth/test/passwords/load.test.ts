@@ -13,7 +13,7 @@ const child = spawn(
   process.execPath,
   [join(import.meta.dirname, '../support/app.ts'), '{"passwords":{"memoryKiB":19456,"passes":2,"longestQueue":256}}'],
   {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   },
 )
 afterAll(() => void child.kill('SIGKILL'))

@@ -58,4 +58,6 @@ if (process.argv[1] === import.meta.filename) {
   const app = await startApp({ limits: WIDE, passwords: { ...CHEAP, ...task.passwords } })
   const { email } = await app.person('k7#pQz!w and more')
   console.log(JSON.stringify({ url: app.url, email }))
+  // Ends with its parent, however that ends.
+  process.stdin.resume().on('end', () => process.exit())
 }

@@ -44,6 +44,8 @@ async function guess(i: number): Promise<string> {
   }
 }
 
+// Ends with its parent, however that ends.
+process.stdin.on('end', () => process.exit())
 console.log('ready')
 await once(process.stdin, 'data')
 const outcomes = await Promise.all(Array.from({ length: task.guesses }, (_, i) => guess(i)))
