@@ -77,6 +77,7 @@ describe.skipIf(found.missing)('in a browser', () => {
 
     await mac.getByRole('button', { name: 'Sign out Firefox on Windows' }).click()
     expect(await mac.getByRole('status').textContent()).toBe('Signed out: Firefox on Windows.')
+    expect(await mac.getByRole('link', { name: 'change your password' }).getAttribute('href')).toBe('/account/settings')
     await windows.reload()
     expect(windows.url()).toBe(`${app.url}/login?returnTo=%2Fdashboard`)
 
@@ -89,6 +90,70 @@ describe.skipIf(found.missing)('in a browser', () => {
     await mac.getByRole('button', { name: 'Sign out' }).click()
     await mac.goto(`${app.url}/dashboard`)
     expect(mac.url()).toBe(`${app.url}/login?returnTo=%2Fdashboard`)
+  })
+
+  test('a person confirms, changes the password, forgets it, resets it, and signs out', { timeout: 60_000 }, async () => {
+    const own = dataFolder()
+    const short = await startApp(own.path, { FRESH_FOR: '1s' })
+    const at = (path: string) => short.url + path
+    const [mac, phone] = [await open({ userAgent: MAC }), await open({ userAgent: IPHONE })]
+    const press = (name: string) => mac.getByRole('main').getByRole('button', { name, exact: true }).click()
+    const who = { email: 'grace@example.com', password: 'correct horse battery staple' }
+    const fillIn = async (page: Page, path: string, password: string) => {
+      await page.goto(at(path))
+      await page.getByLabel('E-mail address').fill(who.email)
+      await page.getByLabel('Password').fill(password)
+    }
+    try {
+      await fillIn(mac, '/signup', who.password)
+      await press('Sign up')
+      await mac.waitForURL('**/dashboard')
+      await fillIn(phone, '/login', who.password)
+      await phone.getByRole('main').getByRole('button', { name: 'Sign in' }).click()
+      await phone.waitForURL('**/dashboard')
+
+      await mac.goto(at('/account/settings'))
+      await mac.waitForTimeout(1100)
+      await mac.getByRole('textbox', { name: 'E-mail address' }).fill('hopper@example.com')
+      await press('Change the address')
+      expect(mac.url()).toBe(at('/account/confirm?returnTo=%2Faccount%2Fsettings'))
+      await mac.getByLabel('Password').fill(who.password)
+      await press('Confirm')
+      expect(mac.url()).toBe(at('/account/settings'))
+      await mac.getByRole('textbox', { name: 'E-mail address' }).fill('hopper@example.com')
+      await press('Change the address')
+      expect(await mac.getByRole('status').textContent()).toBe('Your e-mail address has been changed.')
+      who.email = 'hopper@example.com'
+
+      await mac.getByLabel('Present password').fill(who.password)
+      await mac.getByLabel('New password').fill('a quite different phrase')
+      await press('Change the password')
+      expect(await mac.getByRole('status').textContent()).toMatch(/^Your password has been changed/)
+      await phone.reload()
+      expect(phone.url()).toBe(at('/login?returnTo=%2Fdashboard'))
+
+      await phone.getByRole('link', { name: 'Forgot your password?' }).click()
+      await phone.getByLabel('E-mail address').fill(who.email)
+      await phone.getByRole('button', { name: 'Send the link' }).click()
+      expect(await phone.getByRole('status').textContent()).toContain('a link is on its way')
+      await expect.poll(() => short.output.findLast(line => line.startsWith('Mail to'))).toContain(who.email)
+      const link = short.output.findLast(line => line.startsWith('Mail to'))?.match(/http:\S+/)?.[0] ?? ''
+      await phone.goto(at(new URL(link).pathname + new URL(link).search))
+      await phone.getByLabel('New password').fill('the third phrase of all')
+      await phone.getByRole('button', { name: 'Change the password' }).click()
+      expect(await phone.getByRole('status').textContent()).toMatch(/^Your password has been changed/)
+      await mac.reload()
+      expect(mac.url()).toMatch(/\/login/)
+
+      await fillIn(mac, '/login', 'the third phrase of all')
+      await press('Sign in')
+      await mac.waitForURL('**/dashboard')
+      await mac.getByRole('button', { name: 'Sign out' }).click()
+      expect(await mac.getByRole('status').textContent()).toBe('You have signed out.')
+    } finally {
+      await short.stop()
+      own.remove()
+    }
   })
 
   test('the back button after a sign-out shows nothing of the person', async () => {
@@ -104,7 +169,7 @@ describe.skipIf(found.missing)('in a browser', () => {
     const page = await open()
     await page.goto(`${app.url}/login`)
     const reached: string[] = []
-    for (let step = 0; step < 9; step++) {
+    for (let step = 0; step < 10; step++) {
       await page.keyboard.press('Tab')
       const focused = page.locator(':focus')
       reached.push((await focused.getAttribute('name')) ?? (await focused.textContent()) ?? '')
@@ -120,6 +185,7 @@ describe.skipIf(found.missing)('in a browser', () => {
       'remember',
       'Sign in',
       'Make an account',
+      'Forgot your password?',
     ])
   })
 
@@ -131,11 +197,12 @@ describe.skipIf(found.missing)('in a browser', () => {
     page.on('console', message => {
       if (!message.text().includes('the server responded with a status of 404')) complaints.push(message.text())
     })
-    for (const path of ['/', '/login', '/signup', '/nothing']) await page.goto(app.url + path)
+    for (const path of ['/', '/login', '/signup', '/forgot', '/nothing']) await page.goto(app.url + path)
     expect(new Set(requests)).toEqual(new Set([app.url]))
     expect(await page.context().cookies()).toEqual([])
     await signIn(page, member)
-    for (const path of ['/dashboard', '/account/sessions']) await page.goto(app.url + path)
+    for (const path of ['/dashboard', '/account/sessions', '/account/settings', '/account/confirm'])
+      await page.goto(app.url + path)
     expect(complaints).toEqual([])
     expect(new Set(requests)).toEqual(new Set([app.url]))
   })
@@ -176,8 +243,23 @@ describe.skipIf(found.missing)('in a browser', () => {
       await submit('Sign in')
       await look('sign-in-refused')
 
+      await page.goto(`${app.url}/forgot`)
+      await look('forgot')
+      await page.goto(`${app.url}/reset?token=used`)
+      await page.getByLabel('New password').fill('a quite different phrase')
+      await submit('Change the password')
+      await look('reset-refused')
+
       await signIn(page, member)
       await look('dashboard')
+      await page.goto(`${app.url}/account/settings`)
+      await look('settings')
+      await page.getByLabel('Present password').fill(member.password)
+      await page.getByLabel('New password').fill('password1')
+      await submit('Change the password')
+      await look('settings-refused')
+      await page.goto(`${app.url}/account/confirm`)
+      await look('confirm')
       await page.goto(`${app.url}/account/sessions`)
       await look('devices')
       await page.goto(`${app.url}/admin`)

@@ -17,6 +17,7 @@ export function devicesPage(frame: Frame, devices: readonly Device[], now: numbe
 <ul class="devices">
 ${devices.map(device => row(frame, device, now))}
 </ul>
+${frame.notice !== undefined && unrecognised}
 ${devices.length > 1 ? signOutOthers(frame, devices.length - 1) : html`<p class="aside">You are signed in on no other device.</p>`}`,
   })
 }
@@ -38,6 +39,9 @@ function row(frame: Frame, device: Device, now: number): Html {
 </form>
 </li>`
 }
+
+/** Whoever was signed in there knows the password, unless the device was only left behind. */
+const unrecognised = html`<p class="aside">Was that not you? Then <a href="/account/settings">change your password</a> as well.</p>`
 
 function signOutOthers(frame: Frame, count: number): Html {
   const words = count === 1 ? 'Sign out the other device' : `Sign out all ${count} other devices`

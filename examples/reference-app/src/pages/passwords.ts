@@ -82,7 +82,7 @@ export function settingsPage(frame: Frame, { password = {}, email = {} }: Settin
     title: 'Password and e-mail',
     width: 'narrow',
     main: html`<h1>Password and e-mail</h1>
-<section aria-labelledby="change-password">
+<section class="part" aria-labelledby="change-password">
 <h2 id="change-password">Change the password</h2>
 ${problem(password)}
 <form class="card form" method="post" action="/account/password" novalidate>${csrfField(frame)}${userNameField(frame)}
@@ -92,11 +92,11 @@ ${passwordField(password, { name: 'newPassword', label: 'New password', autocomp
 </form>
 <p class="aside">Your other devices are signed out by it.</p>
 </section>
-<section aria-labelledby="change-email">
+<section class="part" aria-labelledby="change-email">
 <h2 id="change-email">Change the e-mail address</h2>
 ${problem(email)}
 <form class="card form" method="post" action="/account/email" novalidate>${csrfField(frame)}
-${emailField(email)}
+${emailField({ ...email, values: email.values ?? { email: frame.user?.email } })}
 <button>Change the address</button>
 </form>
 </section>`,

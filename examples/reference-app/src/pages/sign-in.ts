@@ -17,6 +17,7 @@ ${rememberField(form)}
 ${returnToField(form)}
 <button class="primary">Sign in</button>
 </form>
-<p class="aside">New here? <a href="/signup">Make an account</a> · <a href="/forgot">Forgot your password?</a></p>`,
+<p class="aside">New here? <a href="/signup">Make an account</a></p>
+<p class="lead"><a href="/forgot">Forgot your password?</a></p>`,
   })
 }

@@ -33,8 +33,8 @@ export function settingsRoutes({ users, auth, freshFor, say }: Context): Router 
   })
 
   router.get(SETTINGS, async (req, res) => {
-    const { email } = await signedInUser(req, users)
-    sendPage(res, 200, settingsPage(frameOf(req, users), { email: { values: { email } } }))
+    await signedInUser(req, users)
+    sendPage(res, 200, settingsPage(frameOf(req, users), {}))
   })
 
   /** `changePassword` asks for the present one itself: that is its step-up. */
