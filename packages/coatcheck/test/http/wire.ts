@@ -74,6 +74,29 @@ export function exchangeBytes(port: number, bytes: string): Promise<Reply> {
   })
 }
 
+/**
+ * One HTTP/1.1 response with its chunks put together: where one ends and the next begins means nothing (RFC 9112 §7.1),
+ * and Node 26 joins those of one turn. What is left when the last chunk is missing shows.
+ */
+export function unchunked(text: string): string {
+  const end = text.indexOf('\r\n\r\n') + 4
+  const [head, rest] = [text.slice(0, end), text.slice(end)]
+  return /^transfer-encoding: chunked\r$/im.test(head) ? head + joinedChunks(rest) : text
+}
+
+function joinedChunks(rest: string): string {
+  let body = ''
+  let at = 0
+  for (;;) {
+    const line = rest.indexOf('\r\n', at)
+    const size = Number.parseInt(rest.slice(at, line), 16)
+    if (line === -1 || Number.isNaN(size)) return `${body}(broken off)${rest.slice(at)}`
+    if (size === 0) return `${body}(end)${rest.slice(line)}`
+    body += rest.slice(line + 2, line + 2 + size)
+    at = line + 2 + size + 2
+  }
+}
+
 function undated(text: string): string {
   return text.replaceAll(/\r\nDate: [^\r]*/g, '\r\nDate: …')
 }
