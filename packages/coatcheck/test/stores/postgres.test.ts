@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'pg'
 import { afterAll, describe, expect, test } from 'vitest'
 import { service } from '../../../../test/services/service.ts'
@@ -127,6 +128,40 @@ describe.skipIf(postgres.missing)('the postgres store', () => {
       )
       for (const wanted of [25_000, 5000, 0]) expect(await store.prune?.(Date.now(), 25_000)).toBe(wanted)
       expect(await sql(`SELECT count(*) FROM ${schema}.sessions`)).toEqual([{ count: '30000' }])
+    }))
+
+  // Guard: in statements.ts SKIP LOCKED.
+  test('prunes without waiting for a row that another one has in hand', () =>
+    inSchema(async ({ store, schema }) => {
+      const held = await storedRecord(store, {}, 1)
+      await storedRecord(store, {}, 1)
+      const holder = await two.connect()
+      await holder.query('BEGIN')
+      await holder.query(`SELECT 1 FROM ${schema}.sessions WHERE id = $1 FOR UPDATE`, [held.id])
+      const pruned = await Promise.race([store.prune?.(Date.now(), 10), sleep(2000, 'waited')])
+      await holder.query('COMMIT')
+      holder.release()
+      expect(pruned).toBe(1)
+      expect(await store.prune?.(Date.now(), 10)).toBe(1)
+    }))
+
+  test('law 2: a session that is carried over while a prune runs is not taken for a dead one', () =>
+    inSchema(async ({ store, schema }) => {
+      const [kept, dead] = [await storedRecord(store, { userId: 'admin' }), await storedRecord(store)]
+      const statements = statementsFor(schema)
+      const revoker = await two.connect()
+      await revoker.query('BEGIN')
+      await revoker.query(statements.lockGeneration)
+      await revoker.query(statements.carryOver, [kept.id, kept.generation, 'the next one'])
+      await revoker.query(statements.setGeneration, ['the next one'])
+      const pruning = store.prune?.(Date.now(), 10)
+      await sleep(200)
+      await revoker.query('COMMIT')
+      revoker.release()
+      expect(await pruning).toBeLessThanOrEqual(1)
+      await store.prune?.(Date.now(), 10)
+      expect(await store.read(kept.id)).toMatchObject({ generation: 'the next one', version: 2 })
+      expect(await sql(`SELECT id FROM ${schema}.sessions WHERE id = $1`, [dead.id])).toEqual([])
     }))
 
   test('forgets epochs after ten minutes, not before', () =>
@@ -268,7 +303,7 @@ describe.skipIf(postgres.missing)('what is wrong with a postgres server is said 
           }
       })
       for (let i = 0; i < 5; i++) {
-        await new Promise(resolve => setTimeout(resolve, 200))
+        await sleep(200)
         await sql('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1', [mine])
       }
       await Promise.all(traffic)
