@@ -7,7 +7,7 @@
  */
 
 /** A row's columns, with the types that their parameters are given. The order is that of `toRow`. */
-export const COLUMNS = [
+const COLUMNS = [
   ['id', 'text'],
   ['version', 'int'],
   ['token_hash', 'text'],
