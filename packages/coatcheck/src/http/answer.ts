@@ -11,7 +11,7 @@ export function sendAnswer(response: NodeResponse, answer: Answer, way: Pick<Nod
   response.setHeader('Content-Length', String(Buffer.byteLength(answer.body)))
   // HTTP/2's `end(chunk)` asks the response for its `write`: that could be another middleware's, which has begun on the
   // answer that this one replaces.
-  if (response.req.method !== 'HEAD' && answer.body !== '') way.write.call(response, answer.body)
+  if (response.req?.method !== 'HEAD' && answer.body !== '') way.write.call(response, answer.body)
   way.end.call(response)
 }
 

@@ -23,7 +23,8 @@ export interface NodeResponse {
   end(chunk?: unknown, encoding?: unknown, callback?: unknown): unknown
   destroy(error?: Error): unknown
   emit(event: string): boolean
-  readonly req: { readonly method?: string | undefined; readonly socket: Duplex }
+  /** Missing from some that only look like node's. */
+  readonly req?: { readonly method?: string | undefined; readonly socket?: Duplex }
   /** HTTP/2's only. */
   readonly stream?: Duplex
 }

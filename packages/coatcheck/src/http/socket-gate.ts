@@ -13,9 +13,13 @@ const GATE = Symbol('coatcheck.gate')
 
 type Gated = Duplex & { [GATE]?: Gate }
 
-/** What the response's bytes travel on: HTTP/2's stream, or HTTP/1.1's socket. */
-export function connectionOf(response: NodeResponse): Duplex {
-  return response.stream ?? response.req.socket
+/**
+ * What the response's bytes travel on: HTTP/2's stream, or HTTP/1.1's socket. Undefined where there is none: what runs
+ * node's handlers without a server (a cloud function, a test) brings objects that only look like one.
+ */
+export function connectionOf(response: NodeResponse): Duplex | undefined {
+  const connection = response.stream ?? response.req?.socket
+  return typeof connection?.destroy === 'function' ? connection : undefined
 }
 
 /**
@@ -25,7 +29,8 @@ export function connectionOf(response: NodeResponse): Duplex {
  * the client had long received without us. A connection that failed (with an error), or that the client left, is
  * destroyed at once.
  */
-export function keepOpen(connection: Duplex): void {
+export function keepOpen(connection: Duplex | undefined): void {
+  if (connection === undefined) return
   const gated: Gated = connection
   const gate = gated[GATE]
   if (gate !== undefined && gate.holds > 0) {
@@ -37,7 +42,8 @@ export function keepOpen(connection: Duplex): void {
 }
 
 /** Ends one `keepOpen`; a `destroy()` that came meanwhile follows once what was just written has been handed over. */
-export function letClose(connection: Duplex): void {
+export function letClose(connection: Duplex | undefined): void {
+  if (connection === undefined) return
   const gated: Gated = connection
   const gate = gated[GATE]
   if (gate === undefined || --gate.holds > 0) return

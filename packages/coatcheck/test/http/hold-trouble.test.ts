@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events'
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, IncomingMessage, ServerResponse } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
-import { Readable } from 'node:stream'
+import { type Duplex, PassThrough, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import compression from 'compression'
@@ -505,4 +505,21 @@ describe('http1: a connection that stays', () => {
     expect(text).toMatch(/^HTTP\/1.1 500 /)
     expect(text).toMatch(/\r\nConnection: close\r\n/)
   })
+})
+
+test('a response without a connection, as a cloud function brings it, is held and released like any other', async () => {
+  for (const changes of [{ count: 1 }, { anything: 1n }]) {
+    const req = new IncomingMessage(Object.assign(new EventEmitter(), { remoteAddress: '192.0.2.7' }) as Socket)
+    const res = new ServerResponse(req)
+    const bytes = new PassThrough()
+    res.assignSocket(bytes as Duplex as Socket)
+    const finished = once(res, 'finish')
+    act = ({ res, session }) => {
+      change(session, changes)
+      res.end('text')
+    }
+    await listener(req, res)
+    await finished
+    expect(String(bytes.read())).toMatch('count' in changes ? /^HTTP\/1.1 200 .*text$/s : /^HTTP\/1.1 500 .*BAD_SESSION_DATA/s)
+  }
 })
