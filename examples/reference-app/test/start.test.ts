@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { dataFolder, failedStart, member, startApp } from './app-process.ts'
@@ -28,10 +30,16 @@ describe('a restart', () => {
 
   test('lets a request that is under way end', async () => {
     const app = await startApp(folder.path)
-    const answer = new Client(app.url).post('/login', member)
-    await new Promise(resolve => setTimeout(resolve, 10))
+    const headers = { 'content-type': 'application/json', expect: '100-continue' }
+    const login = request(`${app.url}/login`, { method: 'POST', headers })
+    login.flushHeaders()
+    // The app has the request, and still waits for its body.
+    await once(login, 'continue')
     const code = app.stop()
-    expect([(await answer).status, await code]).toEqual([200, 0])
+    login.end(JSON.stringify(member))
+    const [answer] = await once(login, 'response')
+    answer.resume()
+    expect([answer.statusCode, await code]).toEqual([200, 0])
   })
 })
 
