@@ -34,6 +34,8 @@ export class Engine {
   readonly writer: Writer
   /** undefined where every read is strict. */
   readonly near: NearCache | undefined
+  /** Ids whose use is being written down: parallel requests need not write it again. */
+  readonly #touching = new Set<string>()
   #warnedUnsendable = false
 
   constructor(settings: Settings) {
@@ -136,14 +138,16 @@ export class Engine {
    * known to be alive, and an outage must not sign anybody out (law 6).
    */
   async #touched(judged: Judged, now: number): Promise<Judged> {
-    if (typeof judged !== 'object' || this.#isSettled(judged, now)) return judged
+    if (typeof judged !== 'object' || this.#isSettled(judged, now) || this.#touching.has(judged.id)) return judged
     const seen = Object.freeze({ ...judged, lastSeenAt: now })
+    this.#touching.add(seen.id)
     return this.writer
       .write(seen.id, 'touch', store => store.touch(seen.id, now, forgetAt(seen, this.settings.clocks)))
       .then(
         () => seen,
         () => judged,
       )
+      .finally(() => this.#touching.delete(seen.id))
   }
 
   /** The attempt that was made before the credentials were looked up; without one, the marks of now. */

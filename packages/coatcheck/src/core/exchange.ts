@@ -40,6 +40,11 @@ export interface Exchange {
    */
   commit(): MaybePromise<Outgoing>
   /**
+   * Whole Set-Cookie values of what this request did to the session and what stands, also where `commit` failed
+   * afterwards: whatever is answered must carry them, or a rotation that landed would leave its browser with a dead token.
+   */
+  readonly owed: readonly string[]
+  /**
    * Saves data that changed after `commit`. Throws or rejects with `RESPONSE_STARTED` if the identity changed: the
    * response is then ended as it stands, and the error goes where the framework's errors go.
    */

@@ -49,6 +49,9 @@ const ANONYMOUS: Outgoing = Object.freeze({ setCookie: NO_COOKIES, personal: fal
 const PERSONAL: Outgoing = Object.freeze({ setCookie: NO_COOKIES, personal: true, varies: true })
 const EMPTY = '{}'
 
+/** The kinds of acts, as far as one can make another's failure good. */
+type Act = 'identity' | 'rotate' | 'save' | 'reload'
+
 /**
  * One request and its session: a small state machine over `standing` and `record`. It decides with `commit.ts`, writes
  * with `writer.ts`, and remembers which cookies the response has to carry.
@@ -75,7 +78,7 @@ export class RequestExchange implements Exchange, SessionOwner {
   #pending = 0
   #last: Promise<unknown> | undefined
   /** An outage that an act of this request met: the response must not say that all went well (law 6). */
-  #failure: CoatcheckError | undefined
+  #failure: { readonly act: Act; readonly error: CoatcheckError } | undefined
 
   constructor(engine: Engine, facts: RequestFacts, presented: Presented, arrivedAt: number, cookieHeader: string | undefined) {
     this.#engine = engine
@@ -188,7 +191,7 @@ export class RequestExchange implements Exchange, SessionOwner {
 
   commit(): MaybePromise<Outgoing> {
     if (this.#pending > 0 || this.#failure !== undefined || this.#hasChanged()) {
-      return this.#inTurn(() => this.#commit()).then(() => this.#outgoing())
+      return this.#inTurn('save', () => this.#commit()).then(() => this.#outgoing())
     }
     this.#started = true
     return this.#outgoing()
@@ -196,7 +199,7 @@ export class RequestExchange implements Exchange, SessionOwner {
 
   async #commit(): Promise<void> {
     try {
-      if (this.#failure !== undefined) throw this.#failure
+      if (this.#failure !== undefined) throw this.#failure.error
       await this.#persist()
     } finally {
       this.#started = true
@@ -204,22 +207,27 @@ export class RequestExchange implements Exchange, SessionOwner {
   }
 
   finish(): MaybePromise<void> {
-    if (this.#hasChanged()) return this.#inTurn(() => this.#saveLate())
+    if (this.#pending > 0 || this.#hasChanged()) return this.#inTurn('save', () => this.#finish())
+  }
+
+  async #finish(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure.error
+    await this.#saveLate()
   }
 
   login(userId: unknown, options: LoginOptions): Promise<void> {
-    return this.#inTurn(() => this.#login(userId, options))
+    return this.#inTurn('identity', () => this.#login(userId, options))
   }
 
   logout(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#inTurn('identity', async () => {
       await this.#end('logout')
       if (this.#session !== undefined) emptySession(this.#session)
     })
   }
 
   rotate(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#inTurn('rotate', async () => {
       this.#refuseOnceStarted('rotate()')
       const plan = this.#plan()
       if (plan !== 'nothing' && plan !== 'save') return this.#carryOut(plan)
@@ -229,35 +237,37 @@ export class RequestExchange implements Exchange, SessionOwner {
   }
 
   save(): Promise<void> {
-    return this.#inTurn(() => (this.#started ? this.#saveLate() : this.#persist()))
+    return this.#inTurn('save', () => (this.#started ? this.#saveLate() : this.#persist()))
   }
 
   reload(): Promise<void> {
-    return this.#inTurn(() => this.#reload())
+    return this.#inTurn('reload', () => this.#reload())
   }
 
   /** Passport's way to a fresh id: this session ends, and a new object stands in its place. */
   regenerate(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#inTurn('identity', async () => {
       await this.#end('replaced')
       this.#session = createSession(this)
     })
   }
 
   /** One act of a request after the other, also where a handler forgot to await. */
-  #inTurn(act: () => Promise<void>): Promise<void> {
+  #inTurn(act: Act, perform: () => Promise<void>): Promise<void> {
     this.#pending++
-    const done = Promise.resolve(this.#last).then(act)
+    const done = Promise.resolve(this.#last).then(perform)
     this.#last = done.then(
-      () => this.#settled(undefined),
-      (error: unknown) => this.#settled(error),
+      () => this.#settled(act, undefined),
+      (error: unknown) => this.#settled(act, error),
     )
     return done
   }
 
-  #settled(error: unknown): void {
+  /** A failure is made good by the same kind of act, or by a login or logout: never by a save that had nothing to do. */
+  #settled(act: Act, error: unknown): void {
     this.#pending--
-    this.#failure = isCoatcheckError(error) && error.status === 503 ? error : undefined
+    if (isCoatcheckError(error) && error.status === 503) this.#failure ??= { act, error }
+    else if (error === undefined && (act === 'identity' || act === this.#failure?.act)) this.#failure = undefined
   }
 
   #measureAgainst(data: string): void {
@@ -279,11 +289,15 @@ export class RequestExchange implements Exchange, SessionOwner {
     return this.#engine.checkSize(this.#text())
   }
 
+  get owed(): readonly string[] {
+    return this.#cookies === undefined ? NO_COOKIES : [...this.#cookies.values()]
+  }
+
   #outgoing(): Outgoing {
     if (this.#session === undefined) return UNTOUCHED
     if (this.#cookies === undefined) return this.userId === null ? ANONYMOUS : PERSONAL
     // What ends a session is as personal as the session was.
-    return { setCookie: [...this.#cookies.values()], personal: true, varies: true }
+    return { setCookie: this.owed, personal: true, varies: true }
   }
 
   /** `login()` after the first byte could not hand out its token. */
@@ -367,10 +381,11 @@ export class RequestExchange implements Exchange, SessionOwner {
     const again = record.userId !== null
     const userId = this.#after() as string
     const marks = await this.#marks(userId, options)
+    if (again) await this.#refuseOvertaken(userId, marks)
     const data = this.#text()
     const token = this.#engine.tokens.mint(record.id)
     const signIn = { ...this.#signIn(userId, options.remember ?? record.remember), ...marksOf(marks) }
-    const result = await this.#change(record, base => ({ ...signIn, data: this.#merged(base, data) }), token)
+    const result = await this.#change(record, base => ({ ...signIn, data: this.#merged(base, data, userId) }), token)
     if (result === 'refused') throw this.#overtaken(userId)
     if (typeof result === 'string') return this.#birthInstead(userId, marks, options)
     this.#wrote(result.record, data)
@@ -379,11 +394,18 @@ export class RequestExchange implements Exchange, SessionOwner {
     await this.#signedIn(again)
   }
 
+  /** The store compares the marks only where the person changes: a step-up has to look itself. */
+  async #refuseOvertaken(userId: string, marks: Marks): Promise<void> {
+    const now = await this.#engine.attempt(userId)
+    if (now.userEpoch !== marks.userEpoch || now.generation !== marks.generation) throw this.#overtaken(userId)
+  }
+
   /** The session that was to be promoted is dead or another's by now: a fresh one gets this request's own changes only. */
   async #birthInstead(userId: string, marks: Marks, options: LoginOptions): Promise<void> {
     const { userId: named } = this.session
     this.#restore(onlyChanges(this.#base, this.#text()))
-    if (this.#after() === null) Object.assign(this.session, { userId: named })
+    if (this.#after() !== userId) Object.assign(this.session, { userId: named })
+    this.#requireNamed(userId)
     const life = this.#signIn(userId, options.remember ?? false)
     await this.#born(await this.#engine.writer.birth({ ...life, data: this.#checkedText() }, marks), userId)
   }
@@ -446,7 +468,8 @@ export class RequestExchange implements Exchange, SessionOwner {
     try {
       await this.#engine.writer.end(old.id)
     } catch (error) {
-      await this.#engine.writer.end(this.#living.id).catch(() => {})
+      await this.#engine.writer.abandon(this.#living.id)
+      this.#ended(this.#living.id, this.userId, 'replaced')
       this.#cookies = undefined
       this.#adopt(old)
       throw error
@@ -518,11 +541,26 @@ export class RequestExchange implements Exchange, SessionOwner {
   }
 
   #edit(data: string): Edit {
-    return base => ({ data: this.#merged(base, data), lastSeenAt: this.#arrivedAt })
+    return base => ({ data: this.#merged(base, data, base.userId), lastSeenAt: this.#arrivedAt })
   }
 
-  #merged(base: SessionRecord, data: string): string {
-    return this.#engine.checkSize(mergeData(this.#base, data, base.data))
+  /**
+   * The data of this request over what others saved. Their keys and ours together must still name the person, and give
+   * them the privilege, that was decided on: an `identify` that reads two keys could else be made to name a third.
+   */
+  #merged(base: SessionRecord, data: string, userId: string | null): string {
+    const merged = this.#engine.checkSize(mergeData(this.#base, data, base.data))
+    if (merged === data) return merged
+    const { identify, privilege } = this.#engine.settings
+    const [both, ours] = [JSON.parse(merged), JSON.parse(data)] as [Bag, Bag]
+    const allowed = [ours, JSON.parse(base.data) as Bag].map(bag => canonicalJson(privilege(bag)))
+    if (normalizeUserId(identify(both)) === userId && (userId === null || allowed.includes(canonicalJson(privilege(both)))))
+      return merged
+    throw new CoatcheckError(
+      'SESSION_CONFLICT',
+      'A parallel request changed who this session is. Nothing of this one was saved; try again.',
+      { retryAfter: 1 },
+    )
   }
 
   #marks(userId: string, options: LoginOptions): Promise<Marks> {

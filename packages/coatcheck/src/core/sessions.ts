@@ -121,7 +121,7 @@ export class Sessions {
 
   /** A person's living sessions, newest first, at most `limit` (default and most 1000). */
   async list(userId: UserId, options: { readonly limit?: number } = {}): Promise<readonly SessionInfo[]> {
-    const limit = Math.min(options.limit ?? MOST_LISTED, MOST_LISTED)
+    const limit = pageSize(options.limit ?? MOST_LISTED)
     return (await this.#alive(requiredId(userId), limit)).map(infoOf)
   }
 
@@ -150,7 +150,7 @@ export class Sessions {
 
   /** All living sessions, a page at a time (at most 1000); in any order, one may come twice. */
   async scan(options: { readonly after?: string | null; readonly limit?: number } = {}): Promise<SessionPage> {
-    const limit = Math.min(options.limit ?? 100, MOST_LISTED)
+    const limit = pageSize(options.limit ?? 100)
     const page = await this.#engine.writer.ask('scan', store => store.scan(options.after ?? null, limit))
     return { sessions: this.#aliveAmong(page.records).map(infoOf), next: page.next }
   }
@@ -253,12 +253,19 @@ export class Sessions {
     const owner = this.#owner(session)
     await owner.confirm()
     assertSignedIn(session)
-    if (owner.id !== undefined && owner.signedInAs !== null) return { id: owner.id, userId: owner.signedInAs }
+    if (owner.id !== undefined && owner.signedInAs !== null && owner.userId === owner.signedInAs)
+      return { id: owner.id, userId: owner.signedInAs }
     throw new CoatcheckError(
       'NOT_AUTHENTICATED',
       'The sign-in is not stored yet: await session.login(userId), or session.save(), first.',
     )
   }
+}
+
+/** At most 1000; what is no number of things is refused, for it may come out of a query string. */
+function pageSize(limit: number): number {
+  if (Number.isSafeInteger(limit) && limit > 0) return Math.min(limit, MOST_LISTED)
+  throw new CoatcheckError('BAD_OPTION', `limit must be a whole number above 0; got ${String(limit)}.`)
 }
 
 function requiredId(userId: unknown): string {

@@ -205,9 +205,14 @@ export class Writer {
     }
   }
 
+  /** Ends a session whose token nobody may hold: now if the store answers, else as soon as it does. */
+  async abandon(id: string): Promise<void> {
+    this.#doom(id)
+    await this.endIfDoomed(id).catch(() => {})
+  }
+
   async #endUnknown(record: SessionRecord): Promise<void> {
-    this.#doom(record.id)
-    await this.endIfDoomed(record.id).catch(() => {})
+    await this.abandon(record.id)
     this.#events.emit('session.ended', { id: record.id, userId: record.userId, reason: 'unknown-rotation' })
   }
 

@@ -36,17 +36,21 @@ export function commit(response: Response, exchange: Exchange, failing: Failing)
     if (!isPromise(outgoing)) return withHeaders(response, outgoing)
     return outgoing.then(
       saved => withHeaders(response, saved),
-      (error: unknown) => replaced(response, error, failing),
+      (error: unknown) => replaced(response, error, exchange, failing),
     )
   } catch (error) {
-    return replaced(response, error, failing)
+    return replaced(response, error, exchange, failing)
   }
 }
 
-function replaced(response: Response, error: unknown, failing: Failing): Response {
+function replaced(response: Response, error: unknown, exchange: Exchange, failing: Failing): Response {
   // Who writes to a stream that nobody will read is told so.
   response.body?.cancel(error).catch(() => {})
-  return failing.refuse(error)
+  const refusal = failing.refuse(error)
+  if (exchange.owed.length === 0) return refusal
+  const answer = copyOf(refusal)
+  for (const cookie of exchange.owed) answer.headers.append('Set-Cookie', cookie)
+  return answer
 }
 
 /**

@@ -10,7 +10,7 @@ import { isHttp2, type NodeResponse } from './node-response.ts'
 import { connectionOf, keepOpen, letClose } from './socket-gate.ts'
 
 /** What is held for: the half of an exchange that deals with the response. */
-export type Commit = Pick<Exchange, 'commit' | 'finish'>
+export type Commit = Pick<Exchange, 'commit' | 'finish'> & Partial<Pick<Exchange, 'owed'>>
 
 /** Says what is sent instead of the handler's response. */
 export type AnswerTo = (error: unknown) => Answer
@@ -140,6 +140,9 @@ function both(one: Commit, two: Commit): Commit {
   return {
     commit: () => after(one.commit(), first => after(two.commit(), second => merged(first, second))),
     finish: () => after(one.finish(), () => two.finish()),
+    get owed() {
+      return [...(one.owed ?? []), ...(two.owed ?? [])]
+    },
   }
 }
 
@@ -363,7 +366,9 @@ function replaceAnswer(state: Hold, error: unknown): void {
   const waiting = open(state)
   state.finished = true
   clearHead(state.response)
-  sendAnswer(state.response, answerFor(state, error), state)
+  const { owed = [] } = state.exchange
+  if (owed.length > 0) state.response.setHeader('Set-Cookie', [...owed])
+  sendAnswer(state.response, answerFor(state.answer, error), state)
   state.phase = 'replaced'
   if (isMistake(error)) tell(state.fail, error)
   if (waiting === undefined) return
@@ -373,7 +378,7 @@ function replaceAnswer(state: Hold, error: unknown): void {
 }
 
 /** The application's words; ours where it finds none. */
-function answerFor({ answer }: Hold, error: unknown): Answer {
+export function answerFor(answer: AnswerTo, error: unknown): Answer {
   try {
     return answer(error)
   } catch {

@@ -5,7 +5,7 @@ import { answerTo } from '../core/guard.ts'
 import type { Session } from '../core/session.ts'
 import type { Sessions } from '../core/sessions.ts'
 import { isMistake, sendAnswer } from './answer.ts'
-import { type AnswerTo, hold, tell } from './hold.ts'
+import { type AnswerTo, answerFor, hold, tell } from './hold.ts'
 import type { NodeResponse } from './node-response.ts'
 
 /** Goes on with the request; with an error, to whoever answers to errors. */
@@ -82,7 +82,8 @@ export abstract class Visit implements RequestFacts {
   }
 
   #refuse(error: unknown): void {
-    sendAnswer(this.#response, this.#answer(error))
+    // Somebody else, a time limit for instance, may have answered while the store was asked.
+    if (!this.#response.headersSent) sendAnswer(this.#response, answerFor(this.#answer, error))
     if (isMistake(error)) tell(listenerOf(this.#next), error)
   }
 }

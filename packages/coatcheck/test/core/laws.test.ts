@@ -385,6 +385,29 @@ describe.each(storeKinds)('the engine on $name', kind => {
       expect(await browser.whoAmI(world.two)).toBe('ann')
     })
 
+    test('law 6: a rotation that landed is handed out also where the save after it fails', async () => {
+      await browser.login(world.one, 'ann')
+      const exchange = await browser.send(world.one)
+      await exchange.session.login('ann')
+      world.gate.failNext('replace', 'before', outage)
+      world.gate.failNext('replace', 'before', outage)
+      free(exchange).note = 1
+      expect(await codeOf(() => exchange.commit())).toBe('STORE_UNAVAILABLE')
+      browser.receive(exchange.owed)
+      expect(await browser.whoAmI(world.two)).toBe('ann')
+    })
+
+    test('law 6: a logout that failed is not made good by a save that had nothing to do', async () => {
+      await browser.login(world.one, 'ann')
+      const exchange = await browser.send(world.one)
+      world.gate.failNext('delete', 'before', outage)
+      world.gate.failNext('delete', 'before', outage)
+      const out = codeOf(() => exchange.session.logout())
+      await exchange.session.save()
+      expect(await out).toBe('STORE_UNAVAILABLE')
+      expect(await codeOf(() => exchange.commit())).toBe('STORE_UNAVAILABLE')
+    })
+
     test('law 6: a login that cannot be stored is an error, and the response cannot say otherwise', async () => {
       world.gate.onCall(call => {
         if (call.method === 'create') throw outage
@@ -560,6 +583,27 @@ describe.each(storeKinds)('the engine on $name', kind => {
       held.release()
       expect(await login).toBe('LOGIN_OVERTAKEN')
       expect(await world.two.list('ann')).toEqual([])
+    })
+
+    test('a step-up whose credentials were checked before its session was spared by a revocation does not land', async () => {
+      await browser.login(world.one, 'ann')
+      for (const revoke of ['revokeUser', 'revokeEveryone'] as const) {
+        const exchange = await browser.send(world.one)
+        const attempt = await world.one.attempt('ann')
+        const except = { except: exchange.session.id as string }
+        await (revoke === 'revokeUser' ? world.two.revokeUser('ann', except) : world.two.revokeEveryone(except))
+        expect(await codeOf(() => exchange.session.login('ann', { attempt })), revoke).toBe('LOGIN_OVERTAKEN')
+        expect(await browser.whoAmI(world.two), revoke).toBe('ann')
+      }
+    })
+
+    test('law 8: parallel requests write their use down once', async () => {
+      await browser.login(world.one, 'ann')
+      world.clock.advance(301_000)
+      world.gate.reset()
+      world.gate.onCall(() => new Promise(resolve => setImmediate(resolve)))
+      await Promise.all(Array.from({ length: 50 }, () => browser.whoAmI(world.one)))
+      expect(world.gate.calls.touch).toBe(1)
     })
 
     test('an attempt of another person, or of more than ten minutes ago, is refused', async () => {

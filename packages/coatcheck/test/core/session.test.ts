@@ -129,6 +129,23 @@ describe('identity', () => {
     expect([...browser.jar.keys()]).toEqual(['sid'])
   })
 
+  test('law 1: two requests whose keys together would name a third person: the second gets a conflict, nobody is signed in', async () => {
+    const { sessions, browser } = open({ identify: data => ((data as Free).verified ? (data as Free).email : undefined) })
+    await browser.request(sessions, ({ session }) => Object.assign(session, { email: 'mallory' }))
+    const slow = await browser.send(sessions)
+    Object.assign(slow.session, { verified: true })
+    await browser.request(sessions, ({ session }) => Object.assign(session, { email: 'victim' }))
+    expect(await codeOf(() => slow.commit())).toBe('SESSION_CONFLICT')
+    expect(await sessions.list('victim')).toEqual([])
+    expect(await sessions.list('mallory')).toEqual([])
+  })
+
+  test.each([0, -1, 2.5, Number.NaN])('a list of %s sessions is a mistake of the caller, not an outage', async limit => {
+    const { sessions } = open()
+    expect(await codeOf(() => sessions.list('ann', { limit }))).toBe('BAD_OPTION')
+    expect(await codeOf(() => sessions.scan({ limit }))).toBe('BAD_OPTION')
+  })
+
   test('login with an identify that reads another key is refused instead of filing the session under nobody', async () => {
     const { sessions, browser } = open({ identify: data => (data as Free).account })
     expect(await codeOf(() => browser.request(sessions, ({ session }) => session.login('ann')))).toBe('BAD_IDENTITY')
