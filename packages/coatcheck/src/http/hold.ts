@@ -3,7 +3,7 @@ import type { Exchange, Outgoing } from '../core/exchange.ts'
 import { type Answer, answerTo } from '../core/guard.ts'
 import type { MaybePromise } from '../core/store.ts'
 import { clearHead, isMistake, sendAnswer } from './answer.ts'
-import { disguise, type NotedMethod, pretend } from './disguise.ts'
+import { disguise, type NotedMethod, pretend, pretendFinished } from './disguise.ts'
 import { addToHead, type HeadCall, headCall, withSession } from './head.ts'
 import { assertChunk, assertLastChunk, assertStatus, checkedHead, headersSentError } from './node-refusals.ts'
 import { isHttp2, type NodeResponse } from './node-response.ts'
@@ -402,7 +402,9 @@ function noteWrite(state: Hold, args: readonly [unknown, unknown, unknown]): boo
 
 function noteEnd(state: Hold, args: readonly unknown[]): void {
   note(state, 'end', args)
-  if (state.waiting !== undefined) state.waiting.ended = true
+  if (state.waiting === undefined) return
+  state.waiting.ended = true
+  pretendFinished(state.response)
 }
 
 /** The chunk itself is kept, not a copy: node holds on to it in the same way, until the callback. */
