@@ -10,6 +10,7 @@ import type { Sessions } from '../core/sessions.ts'
 import { isMistake } from '../http/answer.ts'
 import { commit, type Failing, finish, finishing, responseOf, withSession } from '../http/fetch.ts'
 import { forwarded } from '../http/forwarded.ts'
+import { answerFor } from '../http/hold.ts'
 
 /** How the middleware was set, with every default filled in. */
 export interface Settings {
@@ -147,7 +148,7 @@ const showing: ProxyHandler<object> = { get: (values, key) => shown(Reflect.get(
 export function refusal(c: Context, error: unknown, answer: Settings['answer']): Response {
   if (error instanceof Error) c.error = error
   if (isMistake(error)) console.error(error)
-  return responseOf(answer(error, c))
+  return responseOf(answerFor(told => answer(told, c), error))
 }
 
 /** One request's session, and what becomes of the response. */
@@ -206,11 +207,11 @@ export class HonoVisit implements Failing {
 
   /** Saves the session, and puts the response in order that may leave then. Waits only where something is saved. */
   leave(): Promise<void> | undefined {
+    this.#speakFor(this.#c.error)
     if (!this.exchange.touched) {
       this.#phase = 'answered'
       return undefined
     }
-    this.#speakFor(this.#c.error)
     const response = (this.#followsStreams ? commit : withSession)(this.#c.res, this.exchange, this)
     if (isPromise(response)) return response.then(saved => this.#leaveWith(saved))
     this.#leaveWith(response)
@@ -220,7 +221,7 @@ export class HonoVisit implements Failing {
   /** An error of ours that Hono, or an `onError` that did not know it, answered with 500: it has an answer of its own. */
   #speakFor(error: unknown): void {
     if (!isCoatcheckError(error) || isMistake(error) || this.#c.res.status !== 500) return
-    this.#replace(responseOf(this.#answer(error, this.#c)))
+    this.#replace(responseOf(answerFor(told => this.#answer(told, this.#c), error)))
   }
 
   #leaveWith(response: Response): void {
@@ -236,7 +237,15 @@ export class HonoVisit implements Failing {
 
   refuse(error: unknown): Response {
     this.#phase = 'replaced'
-    return refusal(this.#c, error, this.#answer)
+    const response = refusal(this.#c, error, this.#answer)
+    for (const cookie of this.#owedInside()) response.headers.append('Set-Cookie', cookie)
+    return response
+  }
+
+  /** What engines inside of this one have done, and said on the response that is now dropped. */
+  #owedInside(): readonly string[] {
+    const visits = visitsOf(this.#c) ?? []
+    return visits.slice(visits.indexOf(this) + 1).flatMap(visit => visit.exchange.owed)
   }
 
   tooLate(error: unknown): void {

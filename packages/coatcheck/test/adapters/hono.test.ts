@@ -344,6 +344,61 @@ describe('errors', () => {
     }
   })
 
+  test('so it has where nobody looked at the session', async () => {
+    const build = (app: App, sessions: Sessions) =>
+      app.use(session(sessions)).get('/list', async c => c.json(await sessions.list('alice')))
+    await onStage(build, async ({ browser, gate }) => {
+      gate.onCall(({ method }) => {
+        if (method === 'listByUser') throw new Error('no connection')
+      })
+      const reply = await browser.get('/list')
+      expect([reply.status, reply.headers.get('vary')]).toEqual([503, null])
+    })
+  })
+
+  test('law 1: what landed before a save failed is on the refusal, or its browser would be left with a dead token', async () => {
+    const second = createSessions({
+      store: memoryStore(),
+      secret: SECRET,
+      production: false,
+      cookie: { name: 'admin', visitName: 'admin-visit' },
+    })
+    const build = (app: App, sessions: Sessions) => {
+      app.use('/one', session(sessions)).post('/one', async c => {
+        await c.var.session.rotate()
+        change(c.var.session, { itself: c.var.session })
+        return c.text('mine')
+      })
+      const both = new Hono().use(session(sessions), session(second, { as: 'adminSession' })).post('/', async c => {
+        await c.var.adminSession.login('root')
+        change(c.var.session, { itself: c.var.session })
+        return c.text('mine', 200, { 'Set-Cookie': 'mine=1' })
+      })
+      app.route('/both', both)
+    }
+    await onStage(build, async ({ browser }) => {
+      const names = (lines: readonly string[]) => lines.map(line => line.slice(0, line.indexOf('=')))
+      const one = await browser.post('/one')
+      expect([one.status, names(one.headers.getSetCookie())]).toEqual([500, ['sid']])
+      const both = await browser.post('/both')
+      expect([both.status, names(both.headers.getSetCookie())]).toEqual([500, ['admin']])
+    })
+  })
+
+  test('an answer of the application that fails itself is replaced by ours', async () => {
+    const answer = () => {
+      throw new Error('no template')
+    }
+    const build = (app: App, sessions: Sessions) => app.use(session(sessions, { answer })).get('/', c => c.text('in'))
+    await onStage(build, async ({ browser, gate }) => {
+      gate.onCall(({ method }) => {
+        if (method === 'read') throw new Error('no connection')
+      })
+      const reply = await browser.get('/')
+      expect([reply.status, JSON.parse(reply.body).code]).toEqual([503, 'STORE_UNAVAILABLE'])
+    })
+  })
+
   test('an onError that answers an error of ours otherwise has the last word', async () => {
     const build = (app: App, sessions: Sessions) => {
       app.use(session(sessions)).post('/overtaken', async c => {
