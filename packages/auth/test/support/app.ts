@@ -32,6 +32,10 @@ export async function startApp(options: Options = {}): Promise<App> {
     res.status(401).json({ error: 'Invalid credentials' })
   })
   app.get('/me', (req, res) => void res.json({ userId: req.session.userId }))
+  app.get('/cpu', (_req, res) => {
+    const { user, system } = process.cpuUsage()
+    res.json({ total: Math.round((user + system) / 1000) })
+  })
   app.get('/memory', (_req, res) => void res.json(process.memoryUsage()))
   app.use((error: unknown, _req: Request, res: Response, _next: NextFunction) => {
     const { status, headers, body } = answerTo(error)
