@@ -46,13 +46,16 @@ async function work(ours: () => Promise<number>) {
   }
 }
 
+/** Below this an idle p99 says nothing of us: Linux lets a running thread finish a slice of so long before it wakes another. */
+const SLICE_MS = 1
+
 /**
  * Where one core of two hashes and the other one serves, p99 hangs on half a dozen of the scheduler's time slices; and where
  * a stranger's program takes part, on that program. So it is the p99 of all quiet rounds that counts, those in which others
- * took less than a tenth of the machine. A machine without quiet rounds is told so, and held to the bound that no request
- * ever waits for the queue.
+ * took less than a tenth of the machine, and an idle value below a time slice counts as one. A machine without quiet rounds is
+ * told so, and held to the bound that no request ever waits for the queue.
  */
-test(`while ${LOGINS} logins wait to be hashed, another's request is answered within three times its idle time`, {
+test(`while ${LOGINS} logins wait to be hashed, another's request is answered within three times its idle time (or three time slices)`, {
   timeout: 180_000,
 }, async () => {
   const [line] = await once(createInterface({ input: child.stdout }), 'line')
@@ -99,7 +102,8 @@ test(`while ${LOGINS} logins wait to be hashed, another's request is answered wi
   const all: number[] = []
   const before = await memory()
   let [rounds, judged, highest] = [0, 0, before]
-  const isDecided = () => judged >= LEAST_ROUNDS && p99(quiet.busy) <= 3 * p99(quiet.idle)
+  const bound = () => 3 * Math.max(p99(quiet.idle), SLICE_MS)
+  const isDecided = () => judged >= LEAST_ROUNDS && p99(quiet.busy) <= bound()
   while (rounds < MOST_ROUNDS && !isDecided()) {
     const start = await work(served)
     const [idle, busy] = [await watchFor(1500), await watchLogins()]
@@ -128,5 +132,5 @@ test(`while ${LOGINS} logins wait to be hashed, another's request is answered wi
     `p99 of an unrelated request, ${judged} quiet rounds of ${rounds}: idle ${p99(quiet.idle).toFixed(2)} ms (${quiet.idle.length} requests), ` +
       `during ${LOGINS} logins ${p99(quiet.busy).toFixed(2)} ms (${quiet.busy.length} requests), ratio ${ratio.toFixed(2)}; ${sizes}`,
   )
-  expect(ratio).toBeLessThanOrEqual(3)
+  expect(p99(quiet.busy)).toBeLessThanOrEqual(bound())
 })
