@@ -175,10 +175,11 @@ export class Auth {
     const { userId, attempt, credentials } = proof
     const hashed = await this.hashPassword(newPassword, credentials?.about)
     if (!hashed.ok) return hashed
+    // Whoever was signed out by an administrator since the proof is refused here, before anything is changed. It comes
+    // before our own revocation, which would be taken for one.
+    await session.login(userId, { attempt })
     const others = session.id === undefined ? {} : { except: session.id }
     await this.#sessions.revokeUser(userId, others)
-    // Whoever was signed out by an administrator meanwhile is refused here, before anything is changed.
-    await session.login(userId, { attempt })
     const change = {
       userId,
       passwordHash: hashed.passwordHash,
