@@ -159,8 +159,11 @@ export class NearCache {
     const { watch } = this.#store
     if (watch === undefined || this.#closed) return
     try {
-      this.#watch = await watch.call(this.#store, id => this.forget(id))
-      await this.#prove(this.#watch)
+      const opened = await watch.call(this.#store, id => this.forget(id))
+      // Closed while it was being set up, at a second try too: nobody else would ever close it.
+      if (this.#closed) return await opened.close()
+      this.#watch = opened
+      await this.#prove(opened)
       this.#schedule(this.#settings.leaseMs / PROOFS_PER_LEASE, () => this.#renew())
     } catch (cause) {
       await this.#lose(cause)

@@ -83,6 +83,10 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
 
   function sweep(now: number): void {
     for (const [id, entry] of walk(SWEPT_PER_CREATE)) if (entry.forgetAt < now) drop(id)
+    forgetEpochs(now)
+  }
+
+  function forgetEpochs(now: number): void {
     for (const [userId, { setAt }] of epochs) {
       if (setAt >= now - EPOCH_KEPT_MS) return
       epochs.delete(userId)
@@ -186,6 +190,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     },
 
     async prune(before, limit) {
+      forgetEpochs(clock.now())
       let pruned = 0
       for (const [id, entry] of entries) {
         if (pruned >= limit) break

@@ -19,6 +19,8 @@ class Wire {
   delivering = true
   /** Makes proofs and watches fail. */
   cut = false
+  /** What a watch that is being set up waits for. */
+  opening: Promise<void> = Promise.resolve()
   #waiting: (() => void)[] = []
 
   constructor() {
@@ -37,10 +39,15 @@ class Wire {
       revokeEveryone: async except => this.#told(null, await inner.revokeEveryone(except)),
       watch: async changed => {
         if (this.cut) throw new Error('cut')
+        await this.opening
         this.#watchers.add(changed)
         return { prove: () => this.#prove(), close: async () => void this.#watchers.delete(changed) }
       },
     }
+  }
+
+  get watchers(): number {
+    return this.#watchers.size
   }
 
   #told<Answer>(id: string | null, answer: Answer): Answer {
@@ -187,6 +194,32 @@ describe('law 9: the near cache', () => {
     expect(() => createSessions({ store: memoryStore(), secret: SECRET, production: false, nearCache: true })).toThrow(
       /nearCache.*memory/,
     )
+  })
+
+  // Guard: in near-cache.ts `if (this.#closed) return await opened.close()`.
+  test('law 11: closed while a lost watch is being set up again, it leaves no watch behind', async () => {
+    let open = (): void => {}
+    const lost = new Promise(resolve => near.on('near-cache.lost', resolve))
+    wire.cut = true
+    await lost
+    await expect.poll(() => wire.watchers).toBe(0)
+    let arrived = false
+    wire.opening = new Promise(resolve => {
+      open = resolve
+    })
+    const { opening } = wire
+    Object.defineProperty(wire, 'opening', {
+      get() {
+        arrived = true
+        return opening
+      },
+    })
+    wire.cut = false
+    await expect.poll(() => arrived, { timeout: 5000 }).toBe(true)
+    await near.close()
+    open()
+    await new Promise(resolve => setTimeout(resolve, 20))
+    expect(wire.watchers).toBe(0)
   })
 
   test('ready() rejects where the watch cannot be set up', async () => {

@@ -24,6 +24,17 @@ function handClock(start = 1_700_000_000_000) {
   }
 }
 
+test('law 11: the marks of revoked people are forgotten by a prune too, where nobody signs in', async () => {
+  let now = Date.now()
+  const store = memoryStore({ clock: { now: () => now } })
+  await store.revokeUser('ann')
+  await store.prune?.(now, 100)
+  expect((await store.marks('ann')).userEpoch).not.toBe('')
+  now += 600_001
+  await store.prune?.(now, 100)
+  expect((await store.marks('ann')).userEpoch).toBe('')
+})
+
 describe('the memory store', () => {
   for (const law of storeLaws({ open: openSpace, noPlant: 'nobody else can write into its map' })) test(law.name, law.run)
 
