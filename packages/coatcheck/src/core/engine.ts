@@ -16,11 +16,11 @@ import { Writer } from './writer.ts'
 /** What a token came to when its record was read: the living record, a replaced secret, or nothing alive. */
 export type Judged = SessionRecord | 'superseded' | undefined
 
-/** The tokens of one Cookie header; `signedIn` counts before `visit`. */
+/** The token of a Cookie header that counts: the signed-in one, or else the visitor's. */
 interface Found {
   readonly header: string
-  readonly signedIn: Token | undefined
-  readonly visit: Token | undefined
+  readonly token: Token
+  readonly asVisitor: boolean
 }
 
 /** Beyond the cap so many are looked at in one go; more is left to the next login. */
@@ -34,6 +34,8 @@ export class Engine {
   readonly writer: Writer
   /** undefined where every read is strict. */
   readonly near: NearCache | undefined
+  /** The token that was found to be a record's own. */
+  readonly #current = new WeakMap<SessionRecord, Token>()
   /** Ids whose use is being written down: parallel requests need not write it again. */
   readonly #touching = new Set<string>()
   #warnedUnsendable = false
@@ -58,14 +60,14 @@ export class Engine {
     const now = this.settings.clock.now()
     if (cookie === undefined) return new RequestExchange(this, facts, NOTHING_PRESENTED, now, cookie)
     const signedIn = this.#find(cookie, this.settings.signedInCookie)
-    const visit = this.#find(cookie, this.settings.visitCookie)
-    const token = signedIn ?? visit
+    const token = signedIn ?? this.visitorIn(cookie)
     if (token === undefined) return new RequestExchange(this, facts, NOTHING_PRESENTED, now, cookie)
+    const asVisitor = signedIn === undefined
     const judged = this.#judge(token, now)
     if (!isPromise(judged) && this.#isSettled(judged, now)) {
-      return this.#exchange(facts, now, judged, token, { header: cookie, signedIn, visit })
+      return new RequestExchange(this, facts, { judged, token, asVisitor }, now, cookie)
     }
-    return this.#openSlowly(facts, now, judged, { header: cookie, signedIn, visit })
+    return this.#openSlowly(facts, now, judged, { header: cookie, token, asVisitor })
   }
 
   /** Alive, and nothing to write down: the case of nearly every request. */
@@ -74,20 +76,23 @@ export class Engine {
   }
 
   async #openSlowly(facts: RequestFacts, now: number, first: MaybePromise<Judged>, found: Found): Promise<Exchange> {
-    let token = (found.signedIn ?? found.visit) as Token
+    const { header } = found
+    let { token, asVisitor } = found
     let judged = await first
-    if (judged === undefined && found.signedIn !== undefined && found.visit !== undefined) {
-      token = found.visit
+    const visit = judged === undefined && !asVisitor ? this.visitorIn(header) : undefined
+    if (visit !== undefined) {
+      token = visit
+      asVisitor = true
       judged = await this.#judge(token, now)
     }
     if (judged === 'superseded') this.noticeSuperseded(token.id, null, facts)
-    return this.#exchange(facts, now, await this.#touched(judged, now), token, found)
+    if (judged === undefined) return new RequestExchange(this, facts, NOTHING_PRESENTED, now, header)
+    return new RequestExchange(this, facts, { judged: await this.#touched(judged, now), token, asVisitor }, now, header)
   }
 
-  #exchange(facts: RequestFacts, now: number, judged: Judged, token: Token, found: Found): RequestExchange {
-    const visitSeen = found.visit !== undefined
-    if (judged === undefined) return new RequestExchange(this, facts, { ...NOTHING_PRESENTED, visitSeen }, now, found.header)
-    return new RequestExchange(this, facts, { judged, token, asVisitor: token === found.visit, visitSeen }, now, found.header)
+  /** The visitor's token of a Cookie header. Beside a living signed-in one it is nobody's business but a login's. */
+  visitorIn(header: string): Token | undefined {
+    return this.#find(header, this.settings.visitCookie)
   }
 
   /** The verified token under one name; a planted second one makes both worthless. */
@@ -120,7 +125,15 @@ export class Engine {
 
   #verdict(token: Token, record: SessionRecord | undefined, now: number): Judged {
     if (record === undefined || isExpired(record, this.settings.clocks, now)) return undefined
-    return equalHash(record.tokenHash, token.tokenHash) ? record : 'superseded'
+    return this.#isCurrent(token, record) ? record : 'superseded'
+  }
+
+  /** Compared in constant time once; a token that was right for this very record may be compared as it comes. */
+  #isCurrent(token: Token, record: SessionRecord): boolean {
+    if (this.#current.get(record) === token) return record.tokenHash === token.tokenHash
+    if (!equalHash(record.tokenHash, token.tokenHash)) return false
+    this.#current.set(record, token)
+    return true
   }
 
   #read(id: string): MaybePromise<SessionRecord | undefined> {

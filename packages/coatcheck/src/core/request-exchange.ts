@@ -31,8 +31,6 @@ export interface Presented {
   readonly token: Token | undefined
   /** True if it came under the visitor's name. */
   readonly asVisitor: boolean
-  /** True if a visitor's token came along, used or not: a login removes it. */
-  readonly visitSeen: boolean
 }
 
 /** What a request without any token of ours presents. */
@@ -40,7 +38,6 @@ export const NOTHING_PRESENTED: Presented = Object.freeze({
   judged: undefined,
   token: undefined,
   asVisitor: false,
-  visitSeen: false,
 })
 
 const NO_COOKIES: readonly string[] = Object.freeze([])
@@ -59,7 +56,6 @@ type Act = 'identity' | 'rotate' | 'save' | 'reload'
 export class RequestExchange implements Exchange, SessionOwner {
   readonly #engine: Engine
   readonly #facts: RequestFacts
-  readonly #visitSeen: boolean
   readonly #arrivedAt: number
   readonly #cookieHeader: string | undefined
   #standing: Standing
@@ -89,7 +85,6 @@ export class RequestExchange implements Exchange, SessionOwner {
     this.#record = recordOf(presented.judged)
     this.#token = presented.token
     this.#asVisitor = presented.asVisitor
-    this.#visitSeen = presented.visitSeen
     this.#base = this.#record?.data ?? EMPTY
   }
 
@@ -613,7 +608,7 @@ export class RequestExchange implements Exchange, SessionOwner {
       name,
       setCookie(name, token.value, settings.attributes, record.remember ? record.expiresAt - settings.clock.now() : undefined),
     )
-    if (signedIn && this.#visitSeen)
+    if (signedIn && this.#engine.visitorIn(this.#cookieHeader ?? '') !== undefined)
       this.#setCookie(settings.visitCookie, expireCookie(settings.visitCookie, settings.attributes))
     this.#asVisitor = !signedIn
     this.#onToken?.(this)

@@ -4,6 +4,9 @@ import type { NodeResponse } from './node-response.ts'
 const SET_COOKIE = 'Set-Cookie'
 const VARY = 'Vary'
 const CACHE_CONTROL = 'Cache-Control'
+/** As node keeps them, which spares it the change of case on every response. */
+const KEPT_VARY = 'vary'
+const KEPT_CACHE_CONTROL = 'cache-control'
 /** What a response to a signed-in reader says unless the handler said otherwise (ASVS 5.0 14.3.2). */
 export const PERSONAL = 'private, no-store'
 
@@ -28,11 +31,11 @@ export function addToHead(response: NodeResponse, outgoing: Outgoing): void {
     response.setHeader(SET_COOKIE, joined(response.getHeader(SET_COOKIE), outgoing.setCookie))
   }
   if (outgoing.varies) addVary(response)
-  if (outgoing.personal && !response.hasHeader(CACHE_CONTROL)) response.setHeader(CACHE_CONTROL, PERSONAL)
+  if (outgoing.personal && !response.hasHeader(KEPT_CACHE_CONTROL)) response.setHeader(CACHE_CONTROL, PERSONAL)
 }
 
 function addVary(response: NodeResponse): void {
-  const vary = varyWithCookie(response.getHeader(VARY))
+  const vary = varyWithCookie(response.getHeader(KEPT_VARY))
   if (vary !== undefined) response.setHeader(VARY, vary)
 }
 

@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest'
+import type { SessionRecord } from '../../src/core/record.ts'
+import { createSessions } from '../../src/core/sessions.ts'
+import type { SessionStore } from '../../src/core/store.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { Browser, facts, SECRET } from './world.ts'
+
+/** A store that gives the same object for a record at every read, and changes it in place. */
+function inPlace(store: SessionStore): SessionStore {
+  const kept = new Map<string, SessionRecord>()
+  return {
+    ...store,
+    async read(id) {
+      const record = await store.read(id)
+      if (record === undefined) return undefined
+      const object = kept.get(id) ?? ({} as SessionRecord)
+      kept.set(id, object)
+      return Object.assign(object, record)
+    },
+  }
+}
+
+// Guard: `record.tokenHash === token.tokenHash` in engine.ts #isCurrent.
+test('law 1: a token found right once is refused once it is replaced, also where a store changes its records in place', async () => {
+  const sessions = createSessions({ store: inPlace(memoryStore()), secret: SECRET, production: false })
+  const browser = new Browser()
+  await browser.login(sessions, 'anna')
+  const old = browser.fork()
+  for (let read = 0; read < 3; read++) expect(await old.whoAmI(sessions)).toBe('anna')
+
+  await browser.request(sessions, ({ session }) => session.rotate())
+
+  expect(await old.whoAmI(sessions)).toBeUndefined()
+  expect(await browser.whoAmI(sessions)).toBe('anna')
+})
+
+// Guard: `known?.value === value` in token.ts verify.
+test('a value that shares its mac with a token verified a moment ago is still nobody', async () => {
+  const sessions = createSessions({ store: memoryStore(), secret: SECRET, production: false })
+  const [mine, other] = [await sessions.issue('anna'), await sessions.issue('ben')]
+  const open = async (header: string) => (await sessions.open(header, facts)).session.userId
+  expect([await open(mine), await open(other)]).toEqual(['anna', 'ben'])
+
+  const [name, id, secret] = mine.split(/[=.]/)
+  const macOfOther = other.split('.')[2]
+
+  expect(await open(`${name}=${id}.${secret}.${macOfOther}`)).toBeUndefined()
+  expect([await open(mine), await open(other)]).toEqual(['anna', 'ben'])
+})
