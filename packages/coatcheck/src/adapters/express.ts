@@ -19,6 +19,7 @@ export {
   type CsrfOptions,
   csrf,
   type GuardOptions,
+  type RoleOptions,
   requireAuth,
   requireFresh,
   requireRole,

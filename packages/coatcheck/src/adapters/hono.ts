@@ -52,6 +52,9 @@ export interface GuardOptions<Name extends string = 'session'> extends guards.Gu
   readonly as?: Name
 }
 
+/** How `requireRole` may be set. */
+export interface RoleOptions<Name extends string = 'session'> extends GuardOptions<Name>, guards.RoleHook {}
+
 /**
  * The session middleware for Hono 4: `c.var.session`, or `c.get('session')`, behind it.
  *
@@ -110,15 +113,21 @@ export function requireAuth<const Name extends string = 'session'>(options: Guar
 }
 
 /**
- * Lets only those pass whose session has one of these roles; else 401, or 403 for those who are signed in.
+ * Lets only those pass who have one of these roles; else 401, or 403 for those who are signed in.
+ *
+ * The role is the session's own `role`, or what `options.role` finds at each request:
+ *
+ * ```ts
+ * app.use('/admin/*', requireRole('admin', { role: session => users.roleOf(session.userId) }))
+ * ```
  *
  * @param roles one or more, and then, if wanted, options
  * @throws CoatcheckError `NO_SESSION`, with a request, where no session middleware ran before it
  */
 export function requireRole<const Name extends string = 'session'>(
-  ...roles: readonly string[] | readonly [...string[], GuardOptions<Name>]
+  ...roles: readonly string[] | readonly [...string[], RoleOptions<Name>]
 ): GuardMiddleware<Name> {
-  return middlewareOf(guards.roleGuard<GuardOptions<Name>>(roles))
+  return middlewareOf(guards.roleGuard<RoleOptions<Name>>(roles))
 }
 
 /**
@@ -139,7 +148,8 @@ export function requireFresh<const Name extends string = 'session'>(
 function middlewareOf({ options, check }: guards.Guard<GuardOptions<string>>): MiddlewareHandler {
   const { as: name = 'session', answer = answerTo } = options
   return async (c, next) => {
-    const refused = check(sessionOf(c, name))
+    const checked = check(sessionOf(c, name))
+    const refused = isPromise(checked) ? await checked : checked
     if (refused === undefined) return next()
     return responseOf(guards.loginRedirect(refused, options, guardedRequest(c)) ?? answer(refused, c))
   }

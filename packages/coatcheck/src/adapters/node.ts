@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { isIP } from 'node:net'
 import type { Duration } from '../core/clock.ts'
+import { isPromise } from '../core/engine.ts'
 import { CoatcheckError } from '../core/errors.ts'
 import { type Answer, answerTo } from '../core/guard.ts'
 import type { Session } from '../core/session.ts'
@@ -55,6 +56,9 @@ export interface GuardOptions extends guards.GuardOptions {
   /** What is sent where the guard refuses and does not redirect. Default: `answerTo`, which says it in JSON. */
   answer?(error: unknown, request: NodeRequest): Answer
 }
+
+/** How `requireRole` may be set. */
+export interface RoleOptions extends GuardOptions, guards.RoleHook {}
 
 /**
  * The session middleware for `node:http`, `https`, `http2`, connect and what is like it: `request.session` behind it.
@@ -158,13 +162,19 @@ export function requireAuth(options: GuardOptions = {}): Middleware {
 }
 
 /**
- * Lets only those pass whose session has one of these roles; else 401, or 403 for those who are signed in.
+ * Lets only those pass who have one of these roles; else 401, or 403 for those who are signed in.
+ *
+ * The role is the session's own `role`, or what `options.role` finds at each request:
+ *
+ * ```ts
+ * app.use('/admin', requireRole('admin', { role: session => users.roleOf(session.userId) }))
+ * ```
  *
  * @param roles one or more, and then, if wanted, options
  * @throws CoatcheckError `NO_SESSION`, with a request, where no session middleware ran before it
  */
-export function requireRole(...roles: readonly string[] | readonly [...string[], GuardOptions]): Middleware {
-  return middlewareOf(guards.roleGuard<GuardOptions>(roles))
+export function requireRole(...roles: readonly string[] | readonly [...string[], RoleOptions]): Middleware {
+  return middlewareOf(guards.roleGuard<RoleOptions>(roles))
 }
 
 /**
@@ -181,10 +191,16 @@ export function requireFresh(maxAge: Duration, options: GuardOptions = {}): Midd
 
 function middlewareOf({ options, check }: guards.Guard<GuardOptions>): Middleware {
   const { as: name = 'session', answer = answerTo } = options
+  const answerFor = (refused: CoatcheckError, request: NodeRequest) =>
+    guards.loginRedirect(refused, options, guardedRequest(request)) ?? answer(refused, request)
   return (request, response, next) => {
     const refused = check(sessionOf(request, name))
-    if (refused === undefined) return next()
-    sendAnswer(response, guards.loginRedirect(refused, options, guardedRequest(request)) ?? answer(refused, request))
+    if (isPromise(refused)) {
+      const said = refused.then(told => told && answerFor(told, request))
+      // Express 4 looks at no promise: what goes wrong is told by `next`.
+      return said.then(told => (told === undefined ? next() : sendAnswer(response, told)), next)
+    }
+    return refused === undefined ? next() : sendAnswer(response, answerFor(refused, request))
   }
 }
 

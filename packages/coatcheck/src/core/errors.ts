@@ -45,6 +45,8 @@ const statusOf = {
   HASHING_OVERLOADED: 503,
   /** The throttle's backend did not answer: no password is checked without it. */
   LIMITER_UNAVAILABLE: 503,
+  /** The application's own look-up of a role failed: nobody passes without it. */
+  ROLE_UNAVAILABLE: 503,
   /** The store cannot do what was asked (list, scan, watch). */
   NOT_SUPPORTED: 501,
 } as const

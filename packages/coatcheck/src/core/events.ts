@@ -39,6 +39,8 @@ export interface SessionEvents {
   'near-cache.proven': { store: string }
   /** The near cache's watch is lost or could not be set up: every read is strict until it is proven again. */
   'near-cache.lost': { store: string; cause: unknown }
+  /** The hook of `requireRole` failed: nobody passed. `error.cause` is what it threw. */
+  'role.failed': { userId: string | null; error: CoatcheckError }
   /** The store failed; `operation` is the contract's method. */
   'store.failed': { operation: string; error: CoatcheckError }
 }

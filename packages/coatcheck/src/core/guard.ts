@@ -1,5 +1,6 @@
 import { CoatcheckError, type ErrorCode, isCoatcheckError } from './errors.ts'
 import { ownerOf, type Session, type SignedInSession } from './session.ts'
+import type { MaybePromise } from './store.ts'
 
 /** An answer that ends a request: what an adapter sends instead of the handler's. */
 export interface Answer {
@@ -54,9 +55,34 @@ export function checkSignedIn(session: Session): CoatcheckError | undefined {
   return undefined
 }
 
-/** Why this session may not pass where one of `roles` is needed. The role is the data's `role`. */
-export function checkRole(session: Session, roles: readonly string[]): CoatcheckError | undefined {
+/** Why a session may not pass; undefined if it may. A promise only where something has to be asked. */
+export type Refused = MaybePromise<CoatcheckError | undefined>
+
+/** The role of whoever is signed in, from where the application keeps it; nothing where there is none. */
+export type RoleOf = (session: SignedInSession) => MaybePromise<string | null | undefined>
+
+/**
+ * Why this session may not pass where one of `roles` is needed, by a strict read.
+ *
+ * @param roleOf asked anew each time, so that a demotion counts at once; without it the role is the data's `role`
+ */
+export function checkRole(session: Session, roles: readonly string[], roleOf?: RoleOf): Refused {
+  return strictly(session, () => (roleOf === undefined ? checkOwnRole(session, roles) : checkRoleOf(session, roles, roleOf)))
+}
+
+function checkOwnRole(session: Session, roles: readonly string[]): CoatcheckError | undefined {
   return checkSignedIn(session) ?? refuseRole((session as { role?: unknown }).role, roles)
+}
+
+async function checkRoleOf(session: Session, roles: readonly string[], roleOf: RoleOf): Promise<CoatcheckError | undefined> {
+  try {
+    assertSignedIn(session)
+    const role = await roleOf(session)
+    // The hook may have ended the session: its account is gone, say.
+    return checkSignedIn(session) ?? refuseRole(role, roles)
+  } catch (error) {
+    return isCoatcheckError(error) ? error : roleUnavailable(session, error)
+  }
 }
 
 function refuseRole(role: unknown, roles: readonly string[]): CoatcheckError | undefined {
@@ -64,19 +90,46 @@ function refuseRole(role: unknown, roles: readonly string[]): CoatcheckError | u
   return new CoatcheckError('FORBIDDEN', `This needs the role ${roles.join(' or ')}.`)
 }
 
+/** Whoever could not be looked up does not pass, and is not told "forbidden" either: an outage is not an answer. */
+function roleUnavailable(session: Session, cause: unknown): CoatcheckError {
+  const { events, userId } = ownerOf(session)
+  const message = 'The role hook of requireRole failed, so that nobody passes. See the cause; it must give a role, or nothing.'
+  const error = new CoatcheckError('ROLE_UNAVAILABLE', message, { cause, retryAfter: 1 })
+  events.emit('role.failed', { userId, error })
+  return error
+}
+
 /**
  * Why this session may not pass where the person must have proved who they are within `maxAgeMs` milliseconds (ASVS 5.0
- * 7.5.1). Never a sign-out: the answer asks for a step-up.
+ * 7.5.1), by a strict read. Never a sign-out: the answer asks for a step-up.
  */
-export function checkFresh(session: Session, maxAgeMs: number): CoatcheckError | undefined {
-  const refused = checkSignedIn(session)
-  if (refused !== undefined) return refused
+export function checkFresh(session: Session, maxAgeMs: number): Refused {
+  return strictly(session, () => checkSignedIn(session) ?? refuseStale(session, maxAgeMs))
+}
+
+function refuseStale(session: Session, maxAgeMs: number): CoatcheckError | undefined {
   const at = session.authenticatedAt?.getTime()
   if (at !== undefined && ownerOf(session).now() - at < maxAgeMs) return undefined
   return new CoatcheckError(
     'REAUTH_REQUIRED',
     `This needs a sign-in at most ${Math.round(maxAgeMs / 1000)} seconds old. Ask for the password again and call session.login(userId).`,
   )
+}
+
+/**
+ * The check, by what the store says now: a near cache may not have heard yet that this very session was ended (law 9).
+ * Where there is none the read was strict already, and nothing waits.
+ */
+function strictly(session: Session, check: () => Refused): Refused {
+  const owner = ownerOf(session)
+  if (owner.settings.nearCache === undefined) return check()
+  return owner.confirm().then(check, refusalFrom)
+}
+
+/** What a store's failure is to a guard: the outage's own answer. */
+function refusalFrom(error: unknown): CoatcheckError {
+  if (isCoatcheckError(error)) return error
+  throw error
 }
 
 /**

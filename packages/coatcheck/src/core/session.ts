@@ -68,8 +68,8 @@ export interface SessionOwner {
    * token's own: it is still this browser's, and whoever needs more than that asks `isSuperseded`.
    */
   readonly tokenHash: string | undefined
-  /** What keys and cookies are made from. */
-  readonly settings: Pick<Settings, 'secrets' | 'cookiePrefix' | 'attributes'>
+  /** What keys and cookies are made from, and whether a near cache may have answered. */
+  readonly settings: Pick<Settings, 'secrets' | 'cookiePrefix' | 'attributes' | 'nearCache'>
   readonly events: Emitter<SessionEvents>
   /** Adds a Set-Cookie value to the response, in the place of an earlier one of this name; too late, it is not sent. */
   addCookie(name: string, value: string): void

@@ -1,6 +1,15 @@
 import { type Duration, durationMs } from '../core/clock.ts'
 import type { CoatcheckError } from '../core/errors.ts'
-import { type Answer, checkFresh, checkRole, checkSignedIn, loginLocation, wantsPage } from '../core/guard.ts'
+import {
+  type Answer,
+  checkFresh,
+  checkRole,
+  checkSignedIn,
+  loginLocation,
+  type Refused,
+  type RoleOf,
+  wantsPage,
+} from '../core/guard.ts'
 import type { Session } from '../core/session.ts'
 
 /** What every framework's guards take. */
@@ -14,6 +23,16 @@ export interface GuardOptions {
   readonly as?: string
 }
 
+/** What `requireRole` takes besides. */
+export interface RoleHook {
+  /**
+   * The person's role, from where you keep it, asked at each request: a demotion then counts at once, not at the next
+   * sign-in. If it throws, the answer is 503 `ROLE_UNAVAILABLE`, and nobody passes; a `CoatcheckError` is answered as
+   * itself. Default: the session's own `role`.
+   */
+  readonly role?: RoleOf
+}
+
 /** What decides between a login page and an answer. */
 export interface GuardedRequest {
   readonly method: string | undefined
@@ -25,8 +44,8 @@ export interface GuardedRequest {
 /** A guard without its framework. */
 export interface Guard<Options extends GuardOptions = GuardOptions> {
   readonly options: Options
-  /** Why this session may not pass; undefined if it may. */
-  check(session: Session): CoatcheckError | undefined
+  /** Why this session may not pass; undefined if it may. A promise only where a near cache or a role hook has to be asked. */
+  check(session: Session): Refused
 }
 
 /** Lets those pass who are signed in. */
@@ -39,10 +58,12 @@ export function authGuard<Options extends GuardOptions>(options: Options): Guard
  *
  * @param given the roles, and then, if wanted, options
  */
-export function roleGuard<Options extends GuardOptions>(given: readonly (string | Options)[]): Guard<Options | GuardOptions> {
+export function roleGuard<Options extends GuardOptions & RoleHook>(
+  given: readonly (string | Options)[],
+): Guard<Options | (GuardOptions & RoleHook)> {
   const roles = given.filter(each => typeof each === 'string')
-  const [options = {}] = given.filter(each => typeof each !== 'string')
-  return { options, check: session => checkRole(session, roles) }
+  const options: Options | (GuardOptions & RoleHook) = given.find(each => typeof each !== 'string') ?? {}
+  return { options, check: session => checkRole(session, roles, options.role) }
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts'
+import type { RoleOf } from '../core/guard.ts'
 import type { SessionsOptions } from '../core/options.ts'
 import type { Session } from '../core/session.ts'
 import { createSessions, type Sessions } from '../core/sessions.ts'
@@ -37,6 +38,8 @@ export interface Site {
   readonly sessions: Sessions
   /** The handler of every path and method. What it throws goes to the framework as a handler's error. */
   answer(request: SiteRequest): MaybePromise<SiteAnswer>
+  /** For the adapter's `requireRole('admin', { role })`. */
+  readonly role: RoleOf
 }
 
 /** A site that listens. */
@@ -62,6 +65,7 @@ export interface AdapterHarness {
    * - `/members` behind `requireAuth()`
    * - `/pages` behind `requireAuth({ loginPath: '/login' })`
    * - `/admins` behind `requireRole('admin', 'owner')`
+   * - `/staff` behind `requireRole('admin', { role: site.role })`
    * - `/fresh` behind `requireFresh('10m')`
    */
   serve(site: Site): MaybePromise<Served>
@@ -84,6 +88,8 @@ interface AdapterWorld {
   readonly clock: TurnedClock
   /** Before the store of the site that `open` serves. */
   readonly gate: Gate
+  /** What the role hook finds, from then on. */
+  readonly hook: { role: RoleOf }
   /** Serves the routes from this process. */
   open(routes: Routes, options?: Partial<SessionsOptions>): Promise<OpenSite>
   /** Serves them from another process, over the same records. */
@@ -144,9 +150,14 @@ async function inWorld(harness: AdapterHarness, prove: AdapterLaw['prove']): Pro
   const served: Served[] = []
   const clock = turnedClock()
   const gate = gatedStore(space.store)
+  const hook: AdapterWorld['hook'] = { role: () => undefined }
   const opened = async (routes: Routes, options: SessionsOptions): Promise<OpenSite> => {
     const sessions = createSessions(options)
-    const site = await harness.serve({ sessions, answer: request => answerBy(routes, request) })
+    const site = await harness.serve({
+      sessions,
+      answer: request => answerBy(routes, request),
+      role: session => hook.role(session),
+    })
     served.push(site)
     return { sessions, browser: like => new Browser(site.ask, like) }
   }
@@ -155,6 +166,7 @@ async function inWorld(harness: AdapterHarness, prove: AdapterLaw['prove']): Pro
     await prove({
       clock,
       gate,
+      hook,
       open: (routes, options) => opened(routes, { ...shared, store: gate.store, ...options }),
       openElsewhere: async (routes, options) => opened(routes, { ...shared, store: await space.second(), ...options }),
     })

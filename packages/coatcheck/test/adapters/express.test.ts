@@ -23,12 +23,13 @@ async function load(name: 'express' | 'express4'): Promise<Express> {
 const versions = { 'Express 5': await load('express'), 'Express 4': await load('express4') }
 
 function serveWith(express: Express): AdapterHarness['serve'] {
-  return async ({ sessions, answer }: Site) => {
+  return async ({ sessions, answer, role }: Site) => {
     const app = express()
     app.use(session(sessions))
     app.use('/members', requireAuth())
     app.use('/pages', requireAuth({ loginPath: '/login' }))
     app.use('/admins', requireRole('admin', 'owner'))
+    app.use('/staff', requireRole('admin', { role }))
     app.use('/fresh', requireFresh('10m'))
     app.use((req, res, next) => {
       const { method, path } = req

@@ -14,12 +14,13 @@ export type App = Hono<{ Variables: SessionVariables }>
  * @param overrideGlobalObjects false: with node's own `Response` instead of the light one of `@hono/node-server`
  */
 export function serveWith(overrideGlobalObjects: boolean): AdapterHarness['serve'] {
-  return ({ sessions, answer }: Site) => {
+  return ({ sessions, answer, role }: Site) => {
     const app: App = new Hono<{ Variables: SessionVariables }>()
     app.use(session(sessions))
     app.use('/members', requireAuth())
     app.use('/pages', requireAuth({ loginPath: '/login' }))
     app.use('/admins', requireRole('admin', 'owner'))
+    app.use('/staff', requireRole('admin', { role }))
     app.use('/fresh', requireFresh('10m'))
     app.all('*', async c => {
       const {

@@ -51,12 +51,13 @@ function pathOf(request: NodeRequest): string {
   return (request.url ?? '').split('?', 1)[0] ?? ''
 }
 
-function listenerOf({ sessions, answer }: Site): Listener {
+function listenerOf({ sessions, answer, role }: Site): Listener {
   const layers = [
     ['/', session(sessions)],
     ['/members', requireAuth()],
     ['/pages', requireAuth({ loginPath: '/login' })],
     ['/admins', requireRole('admin', 'owner')],
+    ['/staff', requireRole('admin', { role })],
     ['/fresh', requireFresh('10m')],
   ] as const
   return connected(layers, (request, response) => void respond(request, response, answer))

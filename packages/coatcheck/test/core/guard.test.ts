@@ -85,20 +85,19 @@ describe('the guards', () => {
     const sessions = createSessions({ store: memoryStore({ clock }), secret: SECRET, production: false, clock })
     const browser = new Browser()
     const nobody = (await browser.send(sessions)).session
-    expect([checkSignedIn(nobody), checkRole(nobody, ['admin']), checkFresh(nobody, 1000)].map(error => error?.code)).toEqual(
-      Array(3).fill('NOT_AUTHENTICATED'),
-    )
+    const refusals = await Promise.all([checkSignedIn(nobody), checkRole(nobody, ['admin']), checkFresh(nobody, 1000)])
+    expect(refusals.map(error => error?.code)).toEqual(Array(3).fill('NOT_AUTHENTICATED'))
     await browser.request(sessions, async ({ session }) => {
       await session.login('ann')
       session.role = 'member'
     })
     const { session } = await browser.send(sessions)
     expect(checkSignedIn(session)).toBeUndefined()
-    expect(checkRole(session, ['admin', 'boss'])?.code).toBe('FORBIDDEN')
+    expect((await checkRole(session, ['admin', 'boss']))?.code).toBe('FORBIDDEN')
     expect(checkRole(session, ['admin', 'member'])).toBeUndefined()
     expect(checkFresh(session, 600_000)).toBeUndefined()
     clock.advance(600_000)
-    expect(checkFresh(session, 600_000)?.code).toBe('REAUTH_REQUIRED')
+    expect((await checkFresh(session, 600_000))?.code).toBe('REAUTH_REQUIRED')
     const stale = browser.fork()
     await browser.request(sessions, exchange => exchange.session.rotate())
     expect(checkSignedIn((await stale.send(sessions)).session)?.code).toBe('SESSION_SUPERSEDED')
