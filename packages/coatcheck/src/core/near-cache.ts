@@ -37,6 +37,8 @@ const RECORD_BYTES = 600
 const PROOFS_PER_LEASE = 4
 /** A proof that is later than this many leases, and this many milliseconds, is not coming: the connection is dead and silent. */
 const LATEST_PROOF = { leases: 2, ms: 2000 }
+/** A watch that is not set up within this time is given up and tried again; a store's own limits are shorter. */
+const LATEST_WATCH_MS = 30_000
 const FIRST_RETRY_MS = 100
 const LAST_RETRY_MS = 5000
 
@@ -159,7 +161,7 @@ export class NearCache {
     const { watch } = this.#store
     if (watch === undefined || this.#closed) return
     try {
-      const opened = await watch.call(this.#store, id => this.forget(id))
+      const opened = await opening(watch.call(this.#store, id => this.forget(id)))
       // Closed while it was being set up, at a second try too: nobody else would ever close it.
       if (this.#closed) return await opened.close()
       this.#watch = opened
@@ -185,7 +187,8 @@ export class NearCache {
 
   async #prove(watch: Watch): Promise<void> {
     const asked = { monotonic: this.#clock.monotonic(), wall: this.#clock.wall() }
-    await within(Math.max(LATEST_PROOF.leases * this.#settings.leaseMs, LATEST_PROOF.ms), watch.prove())
+    const ms = Math.max(LATEST_PROOF.leases * this.#settings.leaseMs, LATEST_PROOF.ms)
+    await within(ms, watch.prove(), `The watch proved nothing within ${ms} ms.`)
     if (watch !== this.#watch) return
     this.#provenAt = asked
     this.#retryMs = FIRST_RETRY_MS
@@ -213,12 +216,22 @@ export class NearCache {
   }
 }
 
-/** The proof, or a failure: a connection whose packets are dropped would never fail by itself, nor be replaced. */
-async function within(ms: number, proof: Promise<void>): Promise<void> {
-  const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => late.reject(new Error(`The watch proved nothing within ${ms} ms.`)), ms).unref()
+/** The watch, or a failure. What comes after it was given up is closed: nobody else would. */
+async function opening(watch: Promise<Watch>): Promise<Watch> {
   try {
-    await Promise.race([proof, late.promise])
+    return await within(LATEST_WATCH_MS, watch, `The watch was not set up within ${LATEST_WATCH_MS} ms.`)
+  } catch (cause) {
+    watch.then(late => late.close()).catch(() => {})
+    throw cause
+  }
+}
+
+/** What comes in time, or a failure: a connection whose packets are dropped would never fail by itself, nor be replaced. */
+async function within<T>(ms: number, coming: Promise<T>, otherwise: string): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error(otherwise)), ms).unref()
+  try {
+    return await Promise.race([coming, late.promise])
   } finally {
     clearTimeout(timer)
   }

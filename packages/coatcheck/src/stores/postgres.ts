@@ -2,26 +2,47 @@ import { createHash } from 'node:crypto'
 import { randomText } from '../core/crypto.ts'
 import { CoatcheckError } from '../core/errors.ts'
 import type { SessionRecord } from '../core/record.ts'
-import { EPOCH_KEPT_MS, type Marks, type ScanPage, type SessionStore } from '../core/store.ts'
+import { EPOCH_KEPT_MS, type Marks, type ScanPage, type SessionStore, type Watch } from '../core/store.ts'
 import {
-  ask,
-  inTransaction,
   type PostgresClient,
+  PostgresLink,
+  type PostgresListener,
   type PostgresPool,
   type PostgresResult,
   type PostgresRow,
 } from './postgres/client.ts'
+import { postgresReadOnly } from './postgres/errors.ts'
 import { hasMigrations, lastMigration, type Migration, migrationsFor } from './postgres/migrations.ts'
 import { text, textOrNull, toRecord, toRow, whole } from './postgres/row.ts'
 import { type Statements, statementsFor } from './postgres/statements.ts'
+import { watchChanges } from './postgres/watch.ts'
 import { type Judgement, judgeReplace } from './rules.ts'
 
-export type { PostgresClient, PostgresPool, PostgresResult, PostgresRow } from './postgres/client.ts'
+export type {
+  PostgresClient,
+  PostgresConnection,
+  PostgresListener,
+  PostgresNotification,
+  PostgresPool,
+  PostgresResult,
+  PostgresRow,
+} from './postgres/client.ts'
 export type { Migration } from './postgres/migrations.ts'
 
 export interface PostgresStoreOptions {
   /** The schema of our tables; `coatcheck` unless given. Small letters, digits and underscores. */
   readonly schema?: string
+  /**
+   * How long a call of the store may take, in milliseconds; 2000 unless given. It holds whatever the pool is set to, and
+   * the wait for a free connection is part of it. The end of all of a person's sessions, and prunes, have ten times as long.
+   */
+  readonly timeoutMs?: number
+  /**
+   * For a near cache: gives a connection to listen on, not connected yet: `() => new Client(url)` of `pg`. Needed where the
+   * pool goes through a transaction pooler (PgBouncer), which delivers no notices. Without it, one connection of the pool
+   * is kept for as long as the near cache is on.
+   */
+  readonly listen?: () => PostgresListener
 }
 
 /** Bytes of randomness in a generation or an epoch. */
@@ -33,6 +54,11 @@ const PRUNE_BATCH = 1000
 /** Blocks (8 KiB each) that one statement of a prune reads, and that one call reads at most. */
 const RANGE_BLOCKS = 256
 const MOST_BLOCKS = 4096
+const TIMEOUT_MS = 2000
+const LONGEST_TIMEOUT_MS = 60_000
+/** What touches many rows takes longer than what touches one. */
+const MANY_ROWS = 10
+const MIGRATION_MS = 3_600_000
 
 /**
  * Sessions in PostgreSQL (14 and later), over a `pg` pool that you make and close. The tables must be there: see `migrate`.
@@ -41,16 +67,17 @@ const MOST_BLOCKS = 4096
  * transaction each under the same lock, so that they cannot cross.
  *
  * ```ts
- * const pool = new Pool({ connectionString: process.env.DATABASE_URL, connectionTimeoutMillis: 2000, query_timeout: 2000 })
+ * const pool = new Pool({ connectionString: process.env.DATABASE_URL, connectionTimeoutMillis: 2000 })
  * await migrate(pool)
  * const sessions = createSessions({ store: postgresStore(pool), secret })
  * ```
  *
  * @param pool connected to the primary; never closed by the store
- * @throws CoatcheckError `BAD_OPTION` for a pool or schema that will not do
+ * @throws CoatcheckError `BAD_OPTION` for a pool, schema, limit or listener that will not do
  */
 export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions = {}): SessionStore {
-  return new PostgresStore(checkedPool(pool), checkedSchema(options.schema))
+  const link = new PostgresLink(checkedPool(pool), checkedTimeout(options.timeoutMs ?? TIMEOUT_MS))
+  return new PostgresStore(link, checkedSchema(options.schema), checkedListen(options.listen))
 }
 
 /**
@@ -61,7 +88,7 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
  */
 export function migrate(pool: PostgresPool, options: PostgresStoreOptions = {}): Promise<readonly number[]> {
   const schema = checkedSchema(options.schema)
-  return inTransaction(checkedPool(pool), 'migrate', lockOf(schema, 'migrate'), async client => {
+  return new PostgresLink(checkedPool(pool), MIGRATION_MS).inTransaction('migrate', lockOf(schema, 'migrate'), async client => {
     const done = await lastOf(client, schema)
     const missing = migrationsFor(schema).filter(({ number }) => number > done)
     for (const { sql } of missing) await client.query(sql)
@@ -82,23 +109,24 @@ async function lastOf(client: PostgresClient, schema: string): Promise<number> {
 
 class PostgresStore implements SessionStore {
   readonly name = 'postgres'
-  readonly cannot = { watch: 'not yet: the changes are not told by LISTEN and NOTIFY so far' }
 
-  readonly #pool: PostgresPool
+  readonly #link: PostgresLink
   readonly #schema: string
+  readonly #listen: (() => PostgresListener) | undefined
   readonly #sql: Statements
   /** Where the walk over the blocks goes on. */
   #nextBlock = 0
 
-  constructor(pool: PostgresPool, schema: string) {
-    this.#pool = pool
+  constructor(link: PostgresLink, schema: string, listen: (() => PostgresListener) | undefined) {
+    this.#link = link
     this.#schema = schema
+    this.#listen = listen
     this.#sql = statementsFor(schema)
   }
 
   async read(id: string): Promise<SessionRecord | undefined> {
-    const [row] = (await this.#ask('read', id)).rows
-    return row && toRecord(row)
+    const [row] = await this.#latest('read', id)
+    return row?.id == null ? undefined : toRecord(row)
   }
 
   async create(record: SessionRecord, forgetAt: number): Promise<'created' | 'taken' | 'refused'> {
@@ -128,26 +156,27 @@ class PostgresStore implements SessionStore {
   }
 
   async listByUser(userId: string, limit: number): Promise<readonly SessionRecord[]> {
-    return (await this.#ask('listByUser', userId, limit)).rows.map(toRecord)
+    return (await this.#latest('listByUser', userId, limit)).filter(isFound).map(toRecord)
   }
 
   async marks(userId: string | null): Promise<Marks> {
-    const marks = marksOf((await this.#ask('marks', userId)).rows[0])
+    const marks = marksOf((await this.#latest('marks', userId))[0])
     if (marks.generation !== '') return marks
     await this.#ask('firstGeneration', randomText(MARK_BYTES))
-    return marksOf((await this.#ask('marks', userId)).rows[0])
+    return marksOf((await this.#latest('marks', userId))[0])
   }
 
   revokeUser(userId: string, except?: string): Promise<readonly string[]> {
-    return inTransaction(this.#pool, 'revokeUser', this.#lockOf(userId), async client => {
+    const revoke = async (client: PostgresClient) => {
       await client.query(this.#sql.setEpoch, [userId, randomText(MARK_BYTES)])
       const { rows } = await client.query(this.#sql.deleteOfUser, [userId, except ?? null])
       return rows.filter(row => row.live === true).map(row => text(row.id))
-    })
+    }
+    return this.#link.inTransaction('revokeUser', this.#lockOf(userId), revoke, MANY_ROWS * this.#link.timeoutMs)
   }
 
   revokeEveryone(except?: string): Promise<void> {
-    return inTransaction(this.#pool, 'revokeEveryone', undefined, async client => {
+    return this.#link.inTransaction('revokeEveryone', undefined, async client => {
       const generation = randomText(MARK_BYTES)
       const { rows } = await client.query(this.#sql.lockGeneration)
       const old = rows[0]?.value
@@ -157,14 +186,15 @@ class PostgresStore implements SessionStore {
   }
 
   async scan(after: string | null, limit: number): Promise<ScanPage> {
-    const { rows } = await this.#ask('scan', after ?? '', limit)
+    const rows = (await this.#latest('scan', after ?? '', limit)).filter(isFound)
     const last = rows.length < limit ? undefined : rows.at(-1)
     return { records: rows.filter(row => row.live === true).map(toRecord), next: last === undefined ? null : text(last.id) }
   }
 
   /** In batches, and beside other pruners: what one of them has in hand, the others pass over. */
   async prune(before: number, limit: number): Promise<number> {
-    await this.#ask('forgetEpochs', EPOCH_TTL_MS)
+    await this.#askLong('forgetEpochs', EPOCH_TTL_MS)
+    await this.#askLong('unwatch')
     const expired = await this.#pruneBatches('pruneExpired', before, limit, [])
     return expired + (await this.#pruneIdle(before, limit - expired))
   }
@@ -186,11 +216,15 @@ class PostgresStore implements SessionStore {
     let pruned = 0
     while (pruned < limit) {
       const batch = Math.min(PRUNE_BATCH, limit - pruned)
-      const deleted = (await this.#ask(name, before, batch, ...range)).rowCount ?? 0
+      const deleted = (await this.#askLong(name, before, batch, ...range)).rowCount ?? 0
       pruned += deleted
       if (deleted < batch) break
     }
     return pruned
+  }
+
+  watch(changed: (id: string | null) => void): Promise<Watch> {
+    return watchChanges(this.#link, { schema: this.#schema, sql: this.#sql, listen: this.#listen }, changed)
   }
 
   async #judge(record: SessionRecord): Promise<Judgement> {
@@ -206,8 +240,8 @@ class PostgresStore implements SessionStore {
   }
 
   #underLockOf(userId: string | null, operation: string, statement: string, values: unknown[]): Promise<PostgresResult> {
-    if (userId === null) return ask(this.#pool, operation, statement, values)
-    return inTransaction(this.#pool, operation, this.#lockOf(userId), client => client.query(statement, values))
+    if (userId === null) return this.#link.ask(operation, statement, values)
+    return this.#link.inTransaction(operation, this.#lockOf(userId), client => client.query(statement, values))
   }
 
   #lockOf(userId: string): bigint {
@@ -215,8 +249,23 @@ class PostgresStore implements SessionStore {
   }
 
   #ask(name: keyof Statements, ...values: unknown[]): Promise<PostgresResult> {
-    return ask(this.#pool, name, this.#sql[name], values)
+    return this.#link.ask(name, this.#sql[name], values)
   }
+
+  #askLong(name: keyof Statements, ...values: unknown[]): Promise<PostgresResult> {
+    return this.#link.ask(name, this.#sql[name], values, MANY_ROWS * this.#link.timeoutMs)
+  }
+
+  /** The answer of a server that takes writes: a replica may not have heard yet of what was ended. */
+  async #latest(name: keyof Statements, ...values: unknown[]): Promise<readonly PostgresRow[]> {
+    const { rows } = await this.#ask(name, ...values)
+    if (rows[0]?.read_only !== false) throw postgresReadOnly(name)
+    return rows
+  }
+}
+
+function isFound(row: PostgresRow): boolean {
+  return row.id !== null
 }
 
 function marksOf(row: PostgresRow | undefined): Marks {
@@ -229,8 +278,18 @@ function lockOf(schema: string, name: string): bigint {
 }
 
 function checkedPool(pool: PostgresPool): PostgresPool {
-  if (typeof pool?.query === 'function' && typeof pool.connect === 'function') return pool
-  throw new CoatcheckError('BAD_OPTION', 'postgresStore needs a pool with query() and connect(): new Pool(…) of the package pg.')
+  if (typeof pool?.connect === 'function') return pool
+  throw new CoatcheckError('BAD_OPTION', 'postgresStore needs a pool with connect(): new Pool(…) of the package pg.')
+}
+
+function checkedTimeout(ms: number): number {
+  if (Number.isInteger(ms) && ms >= 1 && ms <= LONGEST_TIMEOUT_MS) return ms
+  throw new CoatcheckError('BAD_OPTION', `postgresStore: timeoutMs must be from 1 to ${LONGEST_TIMEOUT_MS} milliseconds.`)
+}
+
+function checkedListen(listen: (() => PostgresListener) | undefined): (() => PostgresListener) | undefined {
+  if (listen === undefined || typeof listen === 'function') return listen
+  throw new CoatcheckError('BAD_OPTION', 'postgresStore: listen must be a function that gives a client: () => new Client(url).')
 }
 
 /** It becomes a part of the statements' text, so nothing that would need escaping is let in. */

@@ -1,5 +1,5 @@
 import { isCoatcheckError } from '../../core/errors.ts'
-import { postgresFailure } from './errors.ts'
+import { postgresFailure, postgresLate, postgresWithoutConnection } from './errors.ts'
 
 export type PostgresRow = Readonly<Record<string, unknown>>
 
@@ -9,73 +9,176 @@ export interface PostgresResult {
   readonly rowCount: number | null
 }
 
-/** A `pg` pool, or anything with these two methods of its own. */
+/** What `NOTIFY` tells a connection that listens. */
+export interface PostgresNotification {
+  readonly channel: string
+  readonly payload?: string | undefined
+}
+
+/** A `pg` pool, or anything with this method of its own. Its `query` would not let a statement be given up. */
 export interface PostgresPool {
-  query(text: string, values?: unknown[]): Promise<PostgresResult>
   connect(): Promise<PostgresClient>
 }
 
-/** One connection out of the pool. */
-export interface PostgresClient {
+/** One connection: what a statement runs on. */
+export interface PostgresConnection {
   query(text: string, values?: unknown[]): Promise<PostgresResult>
+  on(event: 'error', listener: (error: Error) => void): unknown
+  on(event: 'end', listener: () => void): unknown
+  on(event: 'notification', listener: (notification: PostgresNotification) => void): unknown
+  /** Lets the process end while the connection is open. */
+  unref?(): void
+}
+
+/** One connection out of the pool. */
+export interface PostgresClient extends PostgresConnection {
   /** With true the connection is thrown away. */
   release(destroy?: boolean): void
-  on(event: 'error', listener: (error: Error) => void): unknown
   removeListener(event: 'error', listener: (error: Error) => void): unknown
 }
 
-/** Rows of one statement, alone. */
-export async function ask(pool: PostgresPool, operation: string, text: string, values: unknown[]): Promise<PostgresResult> {
-  return guarded(operation, () => pool.query(text, values))
+/** A connection of its own to listen on, not connected yet: a `Client` of `pg`. */
+export interface PostgresListener extends PostgresConnection {
+  connect(): Promise<unknown>
+  end(): Promise<unknown>
 }
+
+/** How long an act may take at most, from the wait for a connection on. */
+interface Limit {
+  readonly ms: number
+  /** What it resolves to, or a failure when the time is over. */
+  race<T>(act: Promise<T>): Promise<T>
+  stop(): void
+}
+
+/** Waits for a connection that were given up and that the pool still has in its queue, at most. */
+const MOST_FORSAKEN = 1000
 
 /**
- * Runs `act` in one transaction, under the advisory lock of this number, if one is given, until it ends.
- *
- * The level is named, whatever the server's default: the statements after the lock must see what its last holder wrote.
- * The number stands in the text because a query of several statements, which saves a round trip, takes no parameters.
+ * The pool, and a limit of our own on every wait: a pool alone may wait for a lost server, or for a free connection, as
+ * long as it is away. A connection on which anything failed is thrown away, with whatever may still run on it.
  */
-export function inTransaction<T>(
-  pool: PostgresPool,
-  operation: string,
-  lock: bigint | undefined,
-  act: (client: PostgresClient) => Promise<T>,
-): Promise<T> {
-  return guarded(operation, async () => {
-    const client = await pool.connect()
-    // Without a listener a connection that breaks would end the process; the query that it breaks fails by itself.
-    client.on('error', ignored)
-    let broken = true
-    try {
-      const locking = lock === undefined ? '' : `; SELECT pg_advisory_xact_lock(${lock})`
-      await client.query(`BEGIN ISOLATION LEVEL READ COMMITTED${locking}`)
+export class PostgresLink {
+  readonly #pool: PostgresPool
+  readonly timeoutMs: number
+  #forsaken = 0
+
+  constructor(pool: PostgresPool, timeoutMs: number) {
+    this.#pool = pool
+    this.timeoutMs = timeoutMs
+  }
+
+  /** Rows of one statement, alone. */
+  ask(operation: string, text: string, values: unknown[], limitMs: number = this.timeoutMs): Promise<PostgresResult> {
+    return this.#use(operation, limitMs, client => client.query(text, values))
+  }
+
+  /**
+   * Runs `act` in one transaction, under the advisory lock of this number, if one is given, until it ends.
+   *
+   * The level is named, whatever the server's default: the statements after the lock must see what its last holder wrote.
+   * The limits are the server's too, so that a process that freezes in the middle does not keep the lock. The number
+   * stands in the text because a query of several statements, which saves a round trip, takes no parameters.
+   */
+  inTransaction<T>(
+    operation: string,
+    lock: bigint | undefined,
+    act: (client: PostgresClient) => Promise<T>,
+    limitMs: number = this.timeoutMs,
+  ): Promise<T> {
+    const limits = `SET LOCAL statement_timeout = ${limitMs}; SET LOCAL idle_in_transaction_session_timeout = ${limitMs}`
+    const locking = lock === undefined ? '' : `; SELECT pg_advisory_xact_lock(${lock})`
+    return this.#use(operation, limitMs, async client => {
+      await client.query(`BEGIN ISOLATION LEVEL READ COMMITTED; ${limits}${locking}`)
       const result = await act(client)
       await client.query('COMMIT')
-      broken = false
       return result
-    } catch (error) {
-      broken = !(await rolledBack(client))
-      throw error
+    })
+  }
+
+  /** A connection out of the pool, for as long as its holder wants. */
+  async take(): Promise<PostgresClient> {
+    const limit = startLimit(this.timeoutMs)
+    try {
+      return await this.#connect(limit)
     } finally {
-      client.removeListener('error', ignored)
-      client.release(broken)
+      limit.stop()
     }
-  })
+  }
+
+  async #use<T>(operation: string, limitMs: number, act: (client: PostgresClient) => Promise<T>): Promise<T> {
+    const limit = startLimit(limitMs)
+    try {
+      return await onClient(await this.#connect(limit), limit, act)
+    } catch (error) {
+      throw typed(operation, error)
+    } finally {
+      limit.stop()
+    }
+  }
+
+  async #connect(limit: Limit): Promise<PostgresClient> {
+    // The pool's queue has no end of its own; while it does not move, nothing more is put into it.
+    if (this.#forsaken >= MOST_FORSAKEN) throw postgresWithoutConnection(0)
+    const connecting = this.#pool.connect()
+    try {
+      return await limit.race(connecting)
+    } catch (error) {
+      this.#forsake(connecting)
+      throw error === LATE ? postgresWithoutConnection(limit.ms) : error
+    }
+  }
+
+  /** A pool takes no wait back: what it gives later goes back to it. */
+  #forsake(connecting: Promise<PostgresClient>): void {
+    this.#forsaken++
+    connecting
+      .then(client => client.release())
+      .catch(ignored)
+      .finally(() => this.#forsaken--)
+  }
 }
 
-async function rolledBack(client: PostgresClient): Promise<boolean> {
-  return client.query('ROLLBACK').then(
-    () => true,
-    () => false,
-  )
+async function onClient<T>(client: PostgresClient, limit: Limit, act: (client: PostgresClient) => Promise<T>): Promise<T> {
+  // Without a listener a connection that breaks would end the process; the query that it breaks fails by itself.
+  client.on('error', ignored)
+  let broken = true
+  try {
+    const result = await limit.race(act(client))
+    broken = false
+    return result
+  } catch (error) {
+    throw error === LATE ? postgresLate(limit.ms) : error
+  } finally {
+    client.removeListener('error', ignored)
+    client.release(broken)
+  }
+}
+
+const LATE = Symbol('late')
+
+function startLimit(ms: number): Limit {
+  const late = Promise.withResolvers<never>()
+  // What comes after the end of the act concerns nobody.
+  late.promise.catch(ignored)
+  const timer = setTimeout(() => late.reject(LATE), ms).unref()
+  return { ms, race: act => Promise.race([act, late.promise]), stop: () => clearTimeout(timer) }
+}
+
+/** Within the time, or a failure; `act` may still come to something, which is ignored. */
+export async function within<T>(ms: number, act: Promise<T>): Promise<T> {
+  const limit = startLimit(ms)
+  try {
+    return await limit.race(act)
+  } catch (error) {
+    throw error === LATE ? postgresLate(ms) : error
+  } finally {
+    limit.stop()
+  }
+}
+
+export function typed(operation: string, error: unknown): Error {
+  return isCoatcheckError(error) ? error : postgresFailure(operation, error)
 }
 
 function ignored(): void {}
-
-async function guarded<T>(operation: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act()
-  } catch (error) {
-    throw isCoatcheckError(error) ? error : postgresFailure(operation, error)
-  }
-}

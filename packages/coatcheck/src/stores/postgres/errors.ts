@@ -8,11 +8,14 @@ const REMEDY: Readonly<Record<string, string>> = {
   '42P01': 'has no session tables here. Run migrate(pool) once, or what migrations() prints; or look at the database and schema.',
   '3F000': 'has no such schema. Run migrate(pool) once, or what migrations() prints; or look at the database and schema.',
   42501: 'denies this role a right. It needs USAGE on the schema and SELECT, INSERT, UPDATE, DELETE on its tables.',
-  25006: 'takes no writes here: it is a read-only replica, or the role is read-only. Connect the pool to the primary.',
+  25006:
+    'takes no writes here: it is a read-only replica, or the role is read-only. Connect the pool to the primary: a replica’s reads would lag behind revocations.',
   53300: 'has no connection left. Lower the pools’ max, or raise max_connections.',
+  '25P03': 'ended a transaction that this process left open for too long: it was frozen, or overloaded. Nothing of it remains.',
   '57P01': 'is shutting down, or ended this connection. The pool connects anew by itself.',
   '57P03': 'is starting or stopping. It is asked again by the next request.',
   57014: 'gave the statement up after its time limit (statement_timeout), or somebody cancelled it.',
+  '55P03': 'waited too long for a lock (lock_timeout). Look for a transaction that is left open.',
   '22P05': 'cannot keep this text: its database has another encoding. Make the database with ENCODING UTF8.',
   '08': 'lost the connection. The pool connects anew by itself.',
   40: 'gave up a transaction that collided with another one. Leave default_transaction_isolation at read committed.',
@@ -39,6 +42,28 @@ export function postgresFailure(operation: string, error: unknown): CoatcheckErr
   const remedy = foreign ?? REMEDY[state] ?? REMEDY[state.slice(0, 2)] ?? unknownReason(state)
   const code: ErrorCode = foreign === undefined ? 'STORE_UNAVAILABLE' : 'FOREIGN_RECORD'
   return new CoatcheckError(code, `The session store’s ${operation} failed: Postgres ${remedy}`, { cause: error })
+}
+
+/** A statement that took too long. */
+export function postgresLate(ms: number): CoatcheckError {
+  return new CoatcheckError(
+    'STORE_UNAVAILABLE',
+    `Postgres did not answer within ${ms} ms (timeoutMs), and its connection was thrown away. What was asked may still be carried out. Look at the server’s load and locks, and at what stands between.`,
+  )
+}
+
+/** No connection came in time. With 0: so many waits were given up already that this one was not begun. */
+export function postgresWithoutConnection(ms: number): CoatcheckError {
+  const when = ms === 0 ? 'for some time' : `within ${ms} ms (timeoutMs)`
+  return new CoatcheckError(
+    'STORE_UNAVAILABLE',
+    `The pool gave no connection to Postgres ${when}; nothing was asked. Either all are in use (raise the pool’s max, look for connections that are never released), or the server does not answer.`,
+  )
+}
+
+/** Where a replica, or whatever else takes no writes, was asked for an answer that must be the latest. */
+export function postgresReadOnly(operation: string): CoatcheckError {
+  return new CoatcheckError('STORE_UNAVAILABLE', `The session store’s ${operation} failed: Postgres ${REMEDY[25006]}`)
 }
 
 function unknownReason(state: string): string {

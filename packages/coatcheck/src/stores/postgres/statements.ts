@@ -4,6 +4,8 @@
  *
  * A record of another generation than the mark is dead, so each reader compares the two in one statement: between two
  * statements another process may have revoked everyone and carried this very session over.
+ *
+ * What is read says whether the server takes no writes (`read_only`): a replica lags, and its answers are none.
  */
 
 /** A row's columns, with the types that their parameters are given. The order is that of `toRow`. */
@@ -35,6 +37,12 @@ function assignment(name: string, value: string): string {
   return `${name} = ${raisedOnly ? `GREATEST(s.${name}, ${value})` : value}`
 }
 
+/** One row, whatever is found beside it. */
+const SERVER = "(SELECT current_setting('transaction_read_only') = 'on' AS read_only) server"
+
+/** Triggers that tell of changes (see migrations.ts). */
+const TRIGGERS = 5
+
 /** Milliseconds on the database's clock, the only one that all processes share. */
 const NOW = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint'
 
@@ -47,15 +55,18 @@ export function statementsFor(schema: string) {
   /** Create's rule, over all columns as parameters. */
   const mayBegin = `$6::text = ${live}
     AND ($4::text IS NULL OR $5::text = coalesce((SELECT epoch FROM ${epochs} WHERE user_id = $4::text), ''))`
-  /** Rows of a prune. The generation is locked: no `revokeEveryone` carries a row over while it is taken for a dead one. */
+  /** The mark `watched` holds a word, and until when (milliseconds) it stands unless it is renewed. */
+  const word = "split_part(m.value, ' ', 1)"
+  const until = "split_part(m.value, ' ', 2)::bigint"
+  /** Rows of a prune, which need not be told. A row and the generation that it is compared with are of one moment. */
   const pruned = (where: string, limit: string) => `
-    WITH live AS MATERIALIZED (SELECT value FROM ${marks} WHERE name = 'generation' FOR SHARE)
-    DELETE FROM ${sessions} WHERE ctid = ANY (ARRAY(
+    WITH untold AS MATERIALIZED (SELECT set_config('coatcheck.prunes', 'on', true) AS prunes)
+    DELETE FROM ${sessions} WHERE (SELECT prunes FROM untold) = 'on' AND ctid = ANY (ARRAY(
       SELECT ctid FROM ${sessions} WHERE ${where} LIMIT ${limit} FOR UPDATE SKIP LOCKED
     ))`
   return {
-    /** id → the record's columns, if it is of the current generation. */
-    read: `SELECT ${NAMES} FROM ${sessions} WHERE id = $1 AND generation = ${live}`,
+    /** id → read_only, and the record's columns: each null if there is none, or it is not of the current generation. */
+    read: `SELECT ${NAMES}, read_only FROM ${SERVER} LEFT JOIN ${sessions} ON id = $1 AND generation = ${live}`,
 
     /** id → one row if the id is in use, dead or alive. */
     exists: `SELECT 1 FROM ${sessions} WHERE id = $1`,
@@ -92,18 +103,25 @@ export function statementsFor(schema: string) {
       DELETE FROM ${sessions} WHERE id = $1 AND ($2::text IS NULL OR user_id = $2::text)
       RETURNING generation = ${live} AS live`,
 
-    /** user id, limit → the records' columns, newest first. */
+    /** user id, limit → read_only, and the records' columns, newest first; one row of nulls if there is none. */
     listByUser: `
-      SELECT ${NAMES} FROM ${sessions} WHERE user_id = $1 AND generation = ${live}
-      ORDER BY created_at DESC LIMIT $2`,
+      SELECT ${NAMES}, read_only FROM ${SERVER} LEFT JOIN (
+        SELECT ${NAMES} FROM ${sessions} WHERE user_id = $1 AND generation = ${live} ORDER BY created_at DESC LIMIT $2
+      ) s ON true ORDER BY created_at DESC`,
 
-    /** after, limit → the records' columns and live, in the order of ids. The dead take their places in the page's limit. */
+    /**
+     * after, limit → read_only, and the records' columns and live, in the order of ids; one row of nulls if there is none.
+     * The dead take their places in the page's limit.
+     */
     scan: `
-      SELECT ${NAMES}, generation = ${live} AS live FROM ${sessions}
-      WHERE id > $1 ORDER BY id LIMIT $2`,
+      SELECT ${NAMES}, generation = ${live} AS live, read_only FROM ${SERVER} LEFT JOIN (
+        SELECT ${NAMES} FROM ${sessions} WHERE id > $1 ORDER BY id LIMIT $2
+      ) s ON true ORDER BY id`,
 
-    /** user id (null: nobody) → live_generation, live_epoch; each null if there is none. */
-    marks: `SELECT ${live} AS live_generation, (SELECT epoch FROM ${epochs} WHERE user_id = $1) AS live_epoch`,
+    /** user id (null: nobody) → read_only, live_generation, live_epoch; the two null if there is none. */
+    marks: `
+      SELECT ${live} AS live_generation, (SELECT epoch FROM ${epochs} WHERE user_id = $1) AS live_epoch, read_only
+      FROM ${SERVER}`,
 
     /** A generation, for where there is none. */
     firstGeneration: `INSERT INTO ${marks} (name, value) VALUES ('generation', $1) ON CONFLICT (name) DO NOTHING`,
@@ -142,13 +160,32 @@ export function statementsFor(schema: string) {
      * before, limit, and a range of the table's blocks as tids: what idled out, and what is left of dead generations. Found
      * by reading the blocks, since an index on `forget_at` would have to be written by every touch.
      */
-    pruneBlocks: pruned(
-      `ctid >= $3::tid AND ctid < $4::tid AND (forget_at < $1::bigint OR generation <> (SELECT value FROM live))`,
-      '$2',
-    ),
+    pruneBlocks: pruned(`ctid >= $3::tid AND ctid < $4::tid AND (forget_at < $1::bigint OR generation <> ${live})`, '$2'),
 
     /** → blocks. */
     countBlocks: `
       SELECT pg_relation_size('${sessions}'::regclass) / current_setting('block_size')::bigint AS blocks`,
+
+    /** a word, milliseconds → word: the one that the mark has from now on, whoever set it. */
+    watch: `
+      INSERT INTO ${marks} AS m (name, value) VALUES ('watched', $1::text || ' ' || (${NOW} + $2::bigint))
+      ON CONFLICT (name) DO UPDATE SET value = ${word} || ' ' || (${NOW} + $2::bigint)
+      RETURNING ${word} AS word`,
+
+    /** Ends the mark that nobody renewed. */
+    unwatch: `DELETE FROM ${marks} m WHERE name = 'watched' AND ${until} < ${NOW}`,
+
+    /** → writer: each transaction that is changing sessions, or is about to. */
+    writers: `
+      SELECT virtualtransaction AS writer FROM pg_locks
+      WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND relation = '${sessions}'::regclass AND mode = 'RowExclusiveLock'`,
+
+    /** channel, payload, word → one row if it was told; none if the mark is not that word any more, or a trigger not in force. */
+    prove: `
+      SELECT pg_notify($1, $2) FROM ${marks} m WHERE name = 'watched' AND ${word} = $3 AND ${TRIGGERS} = (
+        SELECT count(*) FROM pg_trigger
+        WHERE tgrelid IN ('${sessions}'::regclass, '${marks}'::regclass) AND tgname LIKE 'told%' AND tgenabled = 'A'
+      )`,
   } as const
 }
