@@ -54,7 +54,8 @@ BEGIN
 END $$;
 CREATE FUNCTION "${schema}".tell_everything() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF TG_OP = 'TRUNCATE' OR 'generation' IN (OLD.name, NEW.name) THEN PERFORM pg_notify('${schema}', 'everything'); END IF;
+  IF TG_OP = 'TRUNCATE' THEN PERFORM pg_notify('${schema}', 'everything');
+  ELSIF 'generation' IN (OLD.name, NEW.name) THEN PERFORM pg_notify('${schema}', 'everything'); END IF;
   RETURN NULL;
 END $$;
 CREATE TRIGGER told_change AFTER UPDATE OF id, version, token_hash, user_id, user_epoch, generation, created_at,

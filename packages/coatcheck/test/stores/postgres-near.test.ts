@@ -1,0 +1,412 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client, Pool, type PoolConfig } from 'pg'
+import { afterEach, describe, expect, test } from 'vitest'
+import { service } from '../../../../test/services/service.ts'
+import { createSessions, type Sessions } from '../../src/core/sessions.ts'
+import { migrate, migrations, type PostgresStoreOptions, postgresStore } from '../../src/stores/postgres.ts'
+import { later, nextVersion, storedRecord } from '../../src/testing/records.ts'
+import { Browser, SECRET } from '../core/world.ts'
+import { startTcpProxy } from './tcp-proxy.ts'
+
+const postgres = await service('postgres')
+const url = postgres.url ?? 'postgres://127.0.0.1:1/none'
+/** As in postgres-near-peer.ts. */
+const LEASE_MS = 1000
+/** Whose sessions they are: one person may have a hundred. */
+const PEOPLE = 50
+
+const endings: (() => unknown)[] = []
+afterEach(async () => {
+  for (const end of endings.splice(0).reverse()) await end()
+})
+
+function newPool(config: PoolConfig = {}): Pool {
+  const pool = new Pool({ connectionString: url, ...config })
+  pool.on('error', () => {})
+  endings.push(() => pool.end())
+  return pool
+}
+
+/** A schema of its own with the tables. */
+async function newSchema(pool: Pool): Promise<string> {
+  const schema = `test_${randomBytes(6).toString('hex')}`
+  await migrate(pool, { schema })
+  endings.push(() => pool.query(`DROP SCHEMA ${schema} CASCADE`))
+  return schema
+}
+
+async function proxied() {
+  const proxy = await startTcpProxy(Number(new URL(url).port))
+  endings.push(() => proxy.close())
+  const through = new URL(url)
+  through.port = new URL(proxy.url).port
+  return { proxy, url: through.href }
+}
+
+async function newWatch(pool: Pool, options: PostgresStoreOptions) {
+  const heard: (string | null)[] = []
+  const watch = await postgresStore(pool, options).watch?.(id => heard.push(id))
+  if (watch === undefined) throw new Error('no watch')
+  endings.push(() => watch.close())
+  return { heard, prove: () => watch.prove(), close: () => watch.close() }
+}
+
+describe.skipIf(postgres.missing)('law 9: a near cache over Postgres in another process', () => {
+  function strictSessions(pool: Pool, schema: string): Sessions {
+    return createSessions({ store: postgresStore(pool, { schema }), secret: SECRET, production: false })
+  }
+
+  async function startPeer(schema: string, listenUrl = ''): Promise<Peer> {
+    const peer = new Peer([url, schema, listenUrl])
+    endings.push(() => peer.end())
+    await peer.isNear('proven')
+    return peer
+  }
+
+  async function signedIn(sessions: Sessions, count: number): Promise<string[]> {
+    const browsers = Array.from({ length: count }, () => new Browser())
+    await Promise.all(browsers.map((browser, i) => browser.login(sessions, `person-${i % PEOPLE}`)))
+    return browsers.map(browser => browser.cookie ?? '')
+  }
+
+  const countOf = ({ names = [] }: PeerMessage) => names.filter(Boolean).length
+
+  /** Has it read them all, until it answers from its memory alone. */
+  async function warm(peer: Peer, cookies: readonly string[]): Promise<void> {
+    await expect.poll(async () => (await peer.ask(cookies)).reads, { timeout: 10_000 }).toBe(0)
+  }
+
+  async function fixture() {
+    const pool = newPool()
+    const schema = await newSchema(pool)
+    return { pool, schema, sessions: strictSessions(pool, schema) }
+  }
+
+  test('a process that was stopped for 10 s serves nothing stale when it wakes', async () => {
+    const { schema, sessions } = await fixture()
+    const peer = await startPeer(schema)
+    const cookies = await signedIn(sessions, 100)
+    await warm(peer, cookies)
+    peer.child.kill('SIGSTOP')
+    await Promise.all(Array.from({ length: PEOPLE }, (_, i) => sessions.revokeUser(`person-${i}`)))
+    // It lies before the process when it wakes, beside what the watch has to tell.
+    const asked = peer.ask(cookies)
+    await sleep(10_000)
+    peer.child.kill('SIGCONT')
+    const stale = countOf(await asked)
+    console.log(`postgres: stopped for 10 s: ${stale} of 100 served stale`)
+    expect(stale).toBe(0)
+  }, 40_000)
+
+  test('with the listening connection cut silently nothing is served past the lease: 0 of 1000; then it is near again', async () => {
+    const { schema, sessions } = await fixture()
+    const through = await proxied()
+    const peer = await startPeer(schema, through.url)
+    const cookies = await signedIn(sessions, 1000)
+    await warm(peer, cookies)
+    through.proxy.silent = true
+    const lost = peer.isNear('lost')
+    await sessions.revokeEveryone()
+    const within = countOf(await peer.ask(cookies))
+    await sleep(LEASE_MS)
+    const past = countOf(await peer.ask(cookies))
+    console.log(`postgres: listening cut silently: served within the lease ${within} of 1000, past it ${past} of 1000`)
+    expect([within > 0, past]).toEqual([true, 0])
+    await lost
+    const again = peer.isNear('proven')
+    through.proxy.silent = false
+    await again
+  }, 40_000)
+
+  test('a read that is overtaken by its own invalidation is not kept', async () => {
+    const { schema, sessions } = await fixture()
+    const through = await proxied()
+    const store = postgresStore(newPool({ connectionString: through.url }), { schema, listen: () => new Client(url) })
+    const near = createSessions({ store, secret: SECRET, production: false, nearCache: { lease: '1m' } })
+    endings.push(() => near.close())
+    await near.ready()
+    let kept = 0
+    for (let i = 0; i < 20; i++) {
+      const browser = new Browser()
+      await browser.login(sessions, 'ann')
+      through.proxy.delayMs = 200
+      const reading = browser.whoAmI(near)
+      await sleep(60)
+      await sessions.revokeUser('ann')
+      expect(await reading).toBe('ann')
+      through.proxy.delayMs = 0
+      if ((await browser.whoAmI(near)) !== undefined) kept++
+    }
+    console.log(`postgres: overtaken reads kept: ${kept} of 20`)
+    expect(kept).toBe(0)
+  }, 40_000)
+
+  test('a revocation reaches the other process long before the lease would end', async () => {
+    const { schema, sessions } = await fixture()
+    const near = createSessions({
+      store: postgresStore(newPool(), { schema }),
+      secret: SECRET,
+      production: false,
+      nearCache: { lease: '1m' },
+    })
+    endings.push(() => near.close())
+    await near.ready()
+    const took: number[] = []
+    for (let i = 0; i < 200; i++) {
+      const browser = new Browser()
+      await browser.login(sessions, 'ann')
+      expect(await browser.whoAmI(near)).toBe('ann')
+      await sessions.revokeUser('ann')
+      const from = performance.now()
+      while ((await browser.whoAmI(near)) !== undefined) await sleep(0)
+      took.push(performance.now() - from)
+    }
+    took.sort((a, b) => a - b)
+    const [median, p99] = [took[100], took[198]].map(ms => ms?.toFixed(2))
+    console.log(`postgres: from revoke() resolved to refused elsewhere: median ${median} ms, p99 ${p99} ms of 200`)
+    expect(took.at(-1)).toBeLessThan(10_000)
+  }, 60_000)
+
+  test('a listening connection that the server ends drops everything, and is made anew', async () => {
+    const { pool, schema, sessions } = await fixture()
+    const peer = await startPeer(schema)
+    const cookies = await signedIn(sessions, 10)
+    await warm(peer, cookies)
+    const [lost, again] = [peer.isNear('lost'), peer.isNear('proven')]
+    await pool.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%LISTEN "${schema}"%' AND pid <> pg_backend_pid()`,
+    )
+    await lost
+    await again
+    await warm(peer, cookies)
+    await sessions.revokeEveryone()
+    await expect.poll(async () => countOf(await peer.ask(cookies)), { timeout: 10_000 }).toBe(0)
+  }, 40_000)
+})
+
+describe.skipIf(postgres.missing)('what a watch over Postgres hears', () => {
+  async function watched() {
+    const pool = newPool()
+    const schema = await newSchema(pool)
+    return { pool, schema, store: postgresStore(pool, { schema }) }
+  }
+
+  // Guard: the triggers of step 2.
+  test('whoever changes a row: another program, or a person at a prompt', async () => {
+    const { pool, schema, store } = await watched()
+    const [edited, deleted] = [await storedRecord(store), await storedRecord(store)]
+    const watch = await newWatch(pool, { schema })
+    await pool.query(`UPDATE ${schema}.sessions SET user_id = 'mallory' WHERE id = $1`, [edited.id])
+    await pool.query(`DELETE FROM ${schema}.sessions WHERE id = $1`, [deleted.id])
+    await watch.prove()
+    expect(watch.heard).toEqual([edited.id, deleted.id])
+    for (const all of [
+      `TRUNCATE ${schema}.sessions`,
+      `DELETE FROM ${schema}.marks WHERE name = 'generation'`,
+      `TRUNCATE ${schema}.marks`,
+    ]) {
+      watch.heard.length = 0
+      await pool.query(all)
+      await expect.poll(() => watch.heard).toEqual([null])
+    }
+  })
+
+  test('no touch and no prune', async () => {
+    const { pool, schema, store } = await watched()
+    const [touched] = [
+      await storedRecord(store),
+      await storedRecord(store, {}, 1),
+      await storedRecord(store, { expiresAt: 2 }, 1),
+    ]
+    const watch = await newWatch(pool, { schema })
+    await store.touch(touched.id, touched.lastSeenAt + 1, later() + 1)
+    expect(await store.prune?.(Date.now(), 10)).toBe(2)
+    await watch.prove()
+    expect(watch.heard).toEqual([])
+    // The prune's silence ended with its statement, on its connection too.
+    for (const record of [await storedRecord(store), await storedRecord(store)]) await store.delete(record.id)
+    await watch.prove()
+    expect(watch.heard).toHaveLength(2)
+  })
+
+  test('nothing is told where nobody watches, and again nothing an hour after the last watch', async () => {
+    const { pool, schema, store } = await watched()
+    const listener = new Client(url)
+    await listener.connect()
+    endings.push(() => listener.end())
+    const told: unknown[] = []
+    listener.on('notification', ({ payload }) => told.push(payload))
+    await listener.query(`LISTEN "${schema}"`)
+    const end = async () => {
+      await store.delete((await storedRecord(store)).id)
+      await listener.query('SELECT 1')
+    }
+    await end()
+    expect(told.filter(payload => payload !== 'everything')).toEqual([])
+    const watch = await newWatch(pool, { schema })
+    await end()
+    const heard = told.filter(payload => payload !== 'everything')
+    expect(heard).toHaveLength(1)
+    await watch.close()
+    await store.prune?.(0, 1)
+    await end()
+    expect(told.filter(payload => payload !== 'everything')).toHaveLength(2)
+    await pool.query(`UPDATE ${schema}.marks SET value = split_part(value, ' ', 1) || ' 1' WHERE name = 'watched'`)
+    await store.prune?.(0, 1)
+    await end()
+    expect(told.filter(payload => payload !== 'everything')).toHaveLength(2)
+  })
+
+  // Guard: in watch.ts `#outwaitWriters`.
+  test('also what was begun before it: a watch begins when the writers that do not know of it have ended', async () => {
+    const { pool, schema, store } = await watched()
+    const record = await storedRecord(store)
+    const writer = await pool.connect()
+    await writer.query('BEGIN')
+    await writer.query(`DELETE FROM ${schema}.sessions WHERE id = $1`, [record.id])
+    let isOpen = false
+    const opening = newWatch(pool, { schema }).then(watch => {
+      isOpen = true
+      return watch
+    })
+    await sleep(500)
+    expect(isOpen).toBe(false)
+    await writer.query('COMMIT')
+    writer.release()
+    await (await opening).prove()
+  })
+
+  test('a writer that never ends is said, instead of a watch that misses what it does', async () => {
+    const { pool, schema, store } = await watched()
+    const record = await storedRecord(store)
+    const writer = await pool.connect()
+    await writer.query('BEGIN')
+    await writer.query(`DELETE FROM ${schema}.sessions WHERE id = $1`, [record.id])
+    await expect(newWatch(pool, { schema, timeoutMs: 500 })).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+      message: expect.stringMatching(/open since before the watch/),
+    })
+    await writer.query('ROLLBACK')
+    writer.release()
+  })
+
+  // Guard: in migrations.ts the look at transaction_isolation.
+  test('a writer whose transaction looks at what was there before the watch', async () => {
+    const { pool, schema, store } = await watched()
+    const record = await storedRecord(store)
+    const writer = await pool.connect()
+    await writer.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
+    await writer.query('SELECT 1')
+    const watch = await newWatch(pool, { schema })
+    await writer.query(`DELETE FROM ${schema}.sessions WHERE id = $1`, [record.id])
+    await writer.query('COMMIT')
+    writer.release()
+    await watch.prove()
+    expect(watch.heard).toEqual([record.id])
+  })
+
+  test('a proof fails as soon as changes are not told any more', async () => {
+    const { pool, schema } = await watched()
+    const untold = { code: 'STORE_UNAVAILABLE', message: expect.stringMatching(/does not tell of changes/) }
+    const [first, second] = [await newWatch(pool, { schema }), await newWatch(pool, { schema })]
+    await pool.query(`DELETE FROM ${schema}.marks WHERE name = 'watched'`)
+    await expect(first.prove()).rejects.toMatchObject(untold)
+    const third = await newWatch(pool, { schema })
+    // Another mark stands there now: what was done between the two was not told.
+    await expect(second.prove()).rejects.toMatchObject(untold)
+    await third.prove()
+    await pool.query(`ALTER TABLE ${schema}.sessions DISABLE TRIGGER told_change`)
+    await expect(third.prove()).rejects.toMatchObject(untold)
+  })
+
+  test('tables of an older step are refused with what to do, and serve strict reads', async () => {
+    const pool = newPool()
+    const schema = `test_${randomBytes(6).toString('hex')}`
+    endings.push(() => pool.query(`DROP SCHEMA ${schema} CASCADE`))
+    await pool.query(migrations({ schema })[0]?.sql ?? '')
+    const store = postgresStore(pool, { schema })
+    const record = await storedRecord(store)
+    expect(await store.replace(nextVersion(record), later())).toBe('saved')
+    await expect(newWatch(pool, { schema })).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+      message: expect.stringMatching(/Run migrate\(pool\)/),
+    })
+    expect(await migrate(pool, { schema })).toEqual([2])
+    const watch = await newWatch(pool, { schema })
+    await store.delete(record.id)
+    await watch.prove()
+    expect(watch.heard).toEqual([record.id])
+  })
+
+  test('a pool of one connection, which listening would use up, is refused with what to do', async () => {
+    const { schema } = await watched()
+    await expect(newWatch(newPool({ max: 1 }), { schema, timeoutMs: 500 })).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+      message: expect.stringMatching(/raise the pool’s max/),
+    })
+    const watch = await newWatch(newPool({ max: 1 }), { schema, listen: () => new Client(url) })
+    await watch.prove()
+  })
+
+  test('the pool can be ended though the near cache was not closed', async () => {
+    const { schema } = await watched()
+    const pool = new Pool({ connectionString: url })
+    const near = createSessions({
+      store: postgresStore(pool, { schema }),
+      secret: SECRET,
+      production: false,
+      nearCache: { lease: 400 },
+    })
+    endings.push(() => near.close())
+    await near.ready()
+    const lost = new Promise(resolve => near.on('near-cache.lost', resolve))
+    await pool.end()
+    await lost
+  })
+})
+
+class Peer {
+  readonly child: ChildProcess
+
+  constructor(args: readonly string[]) {
+    this.child = fork(join(import.meta.dirname, 'postgres-near-peer.ts'), args)
+  }
+
+  isNear(state: 'lost' | 'proven'): Promise<unknown> {
+    return this.#message(message => message.near === state)
+  }
+
+  ask(cookies: readonly string[]): Promise<PeerMessage> {
+    const answer = this.#message(({ names }) => names !== undefined)
+    this.child.send(cookies)
+    return answer
+  }
+
+  async end(): Promise<void> {
+    this.child.kill('SIGKILL')
+    await once(this.child, 'exit')
+  }
+
+  #message(wanted: (message: PeerMessage) => boolean): Promise<PeerMessage> {
+    return new Promise(resolve => {
+      const heard = (message: PeerMessage) => {
+        if (!wanted(message)) return
+        this.child.off('message', heard)
+        resolve(message)
+      }
+      this.child.on('message', heard)
+    })
+  }
+}
+
+interface PeerMessage {
+  readonly near?: string
+  readonly names?: readonly (string | null)[]
+  /** Reads of the store that the answer took. */
+  readonly reads?: number
+}
