@@ -71,6 +71,7 @@ const ownOrigin: readonly Row[] = [
   ['plain http in front, TLS claimed', from(OWN, { secure: false }), 'foreign'],
   ['another port', from(`${OWN}:8443`), 'foreign'],
   ['port 80 of https', from(`${OWN}:80`), 'foreign'],
+  ['our host without our port', from('http://app.lan', { secure: false, host: 'app.lan:3000' }), 'foreign'],
   ['another host', from('https://evil.example'), 'foreign'],
   ['a sibling subdomain', from('https://blog.example.com'), 'foreign'],
   ['the parent domain', from('https://example.com'), 'foreign'],
@@ -134,6 +135,9 @@ const neither: readonly Row[] = [
   ['X-Requested-With', { headers: { 'x-requested-with': 'XMLHttpRequest' } }, 'ours'],
   ['a bearer', { headers: { authorization: 'Bearer abc' } }, 'ours'],
   ['nothing at all', {}, 'unsaid'],
+  // No form can send it, but a method-override middleware before us makes it of a form's POST.
+  ['nothing but DELETE', { method: 'DELETE' }, 'unsaid'],
+  ['DELETE with X-Requested-With', { method: 'DELETE', headers: { 'x-requested-with': 'curl' } }, 'ours'],
   ['an urlencoded form', type('application/x-www-form-urlencoded'), 'unsaid'],
   ['a multipart form', type('multipart/form-data; boundary=x'), 'unsaid'],
   ['text', type('text/plain'), 'unsaid'],
