@@ -269,6 +269,19 @@ export class Auth {
   }
 
   /**
+   * Lets a disabled account sign in again, through `enableUser`. Its sessions are ended before: one that a `disable` left
+   * behind, which met an outage, must not come to life with the account (ASVS 5.0 7.4.2).
+   *
+   * @throws CoatcheckError `STORE_UNAVAILABLE`: it is still disabled
+   */
+  async enable(userId: UserId): Promise<void> {
+    this.#needHook('enableUser')
+    await this.#sessions.revokeUser(userId)
+    await this.#users.enableUser?.(userId)
+    this.#events.emit('account.enabled', { userId })
+  }
+
+  /**
    * Marks this browser as one in which the person has signed in: after a sign-up, or a login by other means.
    *
    * @throws CoatcheckError `NOT_AUTHENTICATED`
@@ -368,7 +381,7 @@ export class Auth {
     }
   }
 
-  #needHook(name: 'sendReset' | 'disableUser'): void {
+  #needHook(name: 'sendReset' | 'disableUser' | 'enableUser'): void {
     if (typeof this.#users[name] === 'function') return
     throw new CoatcheckError('BAD_OPTION', `createAuth({ ${name} }) is missing, and this needs it.`)
   }

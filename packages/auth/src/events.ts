@@ -47,6 +47,7 @@ export interface AuthEvents {
   /** The mail could not be handed on. The person was not told: that would tell who has an account. */
   'reset.unsent': { readonly userId: UserId; readonly error: unknown }
   'account.disabled': { readonly userId: UserId }
+  'account.enabled': { readonly userId: UserId }
   /** A try could not be given back, and stays counted until its window ends. */
   'limiter.failed': { readonly error: unknown }
 }

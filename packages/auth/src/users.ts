@@ -58,4 +58,6 @@ export interface Users {
   sendReset?(reset: ResetToSend): MaybePromise<void>
   /** Marks the account so that `findCredentials` says `disabled`. Needed by `disable`. */
   disableUser?(userId: UserId): MaybePromise<void>
+  /** Takes that mark away. Needed by `enable`. */
+  enableUser?(userId: UserId): MaybePromise<void>
 }

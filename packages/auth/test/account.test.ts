@@ -408,6 +408,32 @@ describe('ASVS 7.4.2: disabling an account', () => {
   })
 })
 
+describe('enabling an account again', () => {
+  test('lets its owner sign in, and brings no session back', async () => {
+    const here = world()
+    const { id, email, browsers } = await signedIn(here, 2)
+    await here.auth.disable(id)
+    await here.auth.enable(id)
+    for (const browser of browsers) expect(await browser.whoAmI()).toBeUndefined()
+    expect(await login(new Browser(here.sessions), here, email)).toMatchObject({ ok: true })
+    expect(named(here, 'account.enabled')).toEqual([{ name: 'account.enabled', event: { userId: id } }])
+  })
+
+  test('ends what a disabling left behind that met an outage, and enables nobody in one', async () => {
+    const gate = gatedStore(memoryStore())
+    const here = world({ store: gate.store })
+    const { id, email, browser } = await signedIn(here, 1)
+    gate.failNext('revokeUser', 'before', new Error('no answer'))
+    await expect(here.auth.disable(id)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    gate.failNext('revokeUser', 'before', new Error('no answer'))
+    await expect(here.auth.enable(id)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    expect(await login(new Browser(here.sessions), here, email)).toMatchObject({ reason: 'invalid' })
+    await here.auth.enable(id)
+    expect(await browser.whoAmI()).toBeUndefined()
+    expect(await login(new Browser(here.sessions), here, email)).toMatchObject({ ok: true })
+  })
+})
+
 describe('a token that was replaced long ago comes again', () => {
   test('is told, with whose it is; one of a parallel request is not', async () => {
     const here = world()

@@ -78,6 +78,7 @@ describe('mistakes are errors at the start, which name the option', () => {
   test('a hook that is needed and missing is named when it is needed', async () => {
     const auth = make({})
     await expect(auth.disable('ann')).rejects.toThrow(/createAuth\(\{ disableUser \}\)/)
+    await expect(auth.enable('ann')).rejects.toThrow(/createAuth\(\{ enableUser \}\)/)
     await expect(auth.startReset('ann')).rejects.toThrow(/createAuth\(\{ sendReset \}\)/)
   })
 })

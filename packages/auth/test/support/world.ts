@@ -68,6 +68,10 @@ class UserTable {
   disableUser = (id: string): void => {
     this.database.prepare('UPDATE users SET disabled = 1 WHERE id = ?').run(id)
   }
+
+  enableUser = (id: string): void => {
+    this.database.prepare('UPDATE users SET disabled = 0 WHERE id = ?').run(id)
+  }
 }
 
 /** A clock that goes only when told; it begins now, since the store throws away by its own. */
@@ -103,6 +107,7 @@ const EVENTS = [
   'reset.requested',
   'reset.unsent',
   'account.disabled',
+  'account.enabled',
   'limiter.failed',
 ] as const
 
@@ -120,8 +125,8 @@ export function openWorld(options: Options = {}): World {
   const clock = new TestClock()
   const sessions = createSessions({ store, secret, production, clock, allowInProduction: ['memory-store'], ...sessionOptions })
   const users = new UserTable()
-  const { findUser, findCredentials, savePassword, sendReset, disableUser } = users
-  const hooks = { findUser, findCredentials, savePassword, sendReset, disableUser }
+  const { findUser, findCredentials, savePassword, sendReset, disableUser, enableUser } = users
+  const hooks = { findUser, findCredentials, savePassword, sendReset, disableUser, enableUser }
   const auth = createAuth({
     sessions,
     ...hooks,
