@@ -10,8 +10,8 @@ import { createSessions } from '../../src/core/sessions.ts'
 import { redisStore } from '../../src/stores/redis.ts'
 import { Browser, SECRET } from '../core/world.ts'
 import { type Connection, clients, clusterClients } from './redis-clients.ts'
-import { type Seen, Traffic } from './redis-traffic.ts'
 import { startTcpProxy } from './tcp-proxy.ts'
+import { expectHonest, Traffic } from './traffic.ts'
 
 const redis = await service('redis')
 const cluster = await service('redis-cluster')
@@ -34,14 +34,6 @@ async function trafficOver(connection: Connection): Promise<Traffic> {
   return traffic
 }
 
-function expectHonest(what: string, seen: Seen, backMs: number, lossless = true): void {
-  const { otherwise, ...counts } = seen
-  console.log(`${what}: ${JSON.stringify({ ...counts, slowestMs: Math.round(seen.slowestMs), backMs: Math.round(backMs) })}`)
-  expect(otherwise).toEqual([])
-  expect(seen).toMatchObject({ wrongIdentity: 0, signedOut: 0, ...(lossless && { lost: 0 }) })
-  expect(seen.slowestMs).toBeLessThan(BOUND_MS)
-}
-
 describe.skipIf(redis.missing).each(Object.entries(clients))('law 6: an outage over %s', (name, connect) => {
   test('Redis killed and restarted under traffic: only 503s, nobody signed out, nothing acknowledged is lost', async () => {
     const server = await startRedis()
@@ -53,7 +45,7 @@ describe.skipIf(redis.missing).each(Object.entries(clients))('law 6: an outage o
     const backMs = await traffic.isBack()
     const seen = await traffic.end()
     await server.stop()
-    expectHonest(`${name}, killed and restarted`, seen, backMs)
+    expectHonest(`${name}, killed and restarted`, seen, { boundMs: BOUND_MS, backMs })
     expect(seen.refused).toBeGreaterThan(0)
   }, 60_000)
 
@@ -70,7 +62,7 @@ describe.skipIf(redis.missing).each(Object.entries(clients))('law 6: an outage o
     const seen = await traffic.end()
     await proxy.close()
     await server.stop()
-    expectHonest(`${name}, cut in a reply`, seen, backMs)
+    expectHonest(`${name}, cut in a reply`, seen, { boundMs: BOUND_MS, backMs })
   }, 60_000)
 
   test('a server that stops answering: every request ends in bounded time', async () => {
@@ -83,7 +75,7 @@ describe.skipIf(redis.missing).each(Object.entries(clients))('law 6: an outage o
     const backMs = await traffic.isBack()
     const seen = await traffic.end()
     await server.stop()
-    expectHonest(`${name}, frozen`, seen, backMs)
+    expectHonest(`${name}, frozen`, seen, { boundMs: BOUND_MS, backMs })
     expect(seen.refused).toBeGreaterThan(0)
   }, 60_000)
 })
@@ -107,7 +99,7 @@ describe.skipIf(cluster.missing).each(Object.entries(clusterClients))('law 6: a 
     await sleep(3000)
     const backMs = await traffic.isBack(60_000)
     const seen = await traffic.end()
-    expectHonest(`${name}, Cluster master killed`, seen, backMs, false)
+    expectHonest(`${name}, Cluster master killed`, seen, { boundMs: BOUND_MS, backMs, lossless: false })
     expect(seen.refused).toBeGreaterThan(0)
     await watch?.close()
   }, 120_000)
