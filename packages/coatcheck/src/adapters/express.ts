@@ -122,4 +122,8 @@ class ExpressVisit extends Visit {
   userAgent(): string | undefined {
     return this.#request.headers['user-agent']
   }
+
+  proxySetting(): string {
+    return "app.set('trust proxy', 1)"
+  }
 }

@@ -52,6 +52,10 @@ export class HonoFacts implements RequestFacts {
     return this.#c.req.header('User-Agent')
   }
 
+  proxySetting(): string {
+    return 'session(sessions, { trustProxy: 1 })'
+  }
+
   #forwarded(header: string): string | undefined {
     return forwarded(this.#c.req.header(header), this.#settings.hops)
   }

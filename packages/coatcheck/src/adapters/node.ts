@@ -114,6 +114,10 @@ class NodeVisit extends Visit {
     return this.#request.headers['user-agent']
   }
 
+  proxySetting(): string {
+    return 'session(sessions, { trustProxy: 1 })'
+  }
+
   #forwarded(header: 'x-forwarded-for' | 'x-forwarded-proto'): string | undefined {
     const value = this.#request.headers[header]
     return forwarded(typeof value === 'object' ? value.join() : value, this.#hops)
@@ -137,7 +141,7 @@ export type SessionHandler<Request extends NodeRequest, Response extends NodeSer
  * ```
  *
  * @returns a listener that returns what the handler returned, so that it can be awaited. A mistake that is found too late
- *   for the handler to hear of it (`IDENTITY_CHANGED`, `RESPONSE_STARTED`) is a process warning.
+ *   for the handler to hear of it (`IDENTITY_CHANGED`, or `RESPONSE_STARTED` after the first byte) is a process warning.
  */
 export function withSession<Request extends NodeRequest = IncomingMessage, Response extends NodeServerResponse = ServerResponse>(
   sessions: Sessions,

@@ -207,9 +207,10 @@ export class Engine {
   warnIfUnsendable(facts: RequestFacts): void {
     if (!this.settings.attributes.secure || this.#warnedUnsendable || facts.secure()) return
     this.#warnedUnsendable = true
+    const setting = facts.proxySetting?.()
     const message =
       `A Secure cookie (${this.settings.signedInCookie}) was set on a request that looks like plain http; browsers drop it unless TLS ends before this process. ` +
-      `Behind a proxy, tell the framework to trust it (Express: app.set('trust proxy', 1)); without TLS, set production: false for development.`
+      `Behind a proxy, tell the framework to trust it${setting === undefined ? '' : `: ${setting}`}; without TLS, set production: false for development.`
     process.emitWarning(message, 'CoatcheckWarning')
     this.events.emit('cookie.insecure', { message })
   }

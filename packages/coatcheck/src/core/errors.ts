@@ -3,7 +3,7 @@ export type ErrorCode = keyof typeof statusOf
 
 /** The HTTP status that an adapter answers with when the error of this code ends a request. */
 const statusOf = {
-  /** An option is missing, malformed, or too weak for production. Thrown at start-up. */
+  /** An option is missing, malformed, or too weak for production: thrown at start-up. Or a session's id is no text. */
   BAD_OPTION: 500,
   /** `identify(data)` gave something that cannot name a person. */
   BAD_IDENTITY: 500,
@@ -35,7 +35,7 @@ const statusOf = {
   CROSS_ORIGIN: 403,
   /** The CSRF token that the request needed is missing, wrong, or another session's. */
   BAD_CSRF_TOKEN: 403,
-  /** Other processes kept changing this session; nothing of this request was saved. */
+  /** Other processes kept changing this session, or too many requests wait to; nothing of this request was saved. */
   SESSION_CONFLICT: 503,
   /** The store did not answer, or answered with a failure. */
   STORE_UNAVAILABLE: 503,

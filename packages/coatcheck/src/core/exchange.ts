@@ -12,6 +12,8 @@ export interface RequestFacts {
   ip(): string | undefined
   /** The User-Agent header; undefined if none was sent. */
   userAgent(): string | undefined
+  /** The line of code that makes this framework believe a proxy, for the warning that a cookie could not be sent. */
+  proxySetting?(): string
 }
 
 /** What an adapter takes at the first byte: the headers that the session adds to the response. */

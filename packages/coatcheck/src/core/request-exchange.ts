@@ -45,6 +45,7 @@ const UNTOUCHED: Outgoing = Object.freeze({ setCookie: NO_COOKIES, personal: fal
 const ANONYMOUS: Outgoing = Object.freeze({ setCookie: NO_COOKIES, personal: false, varies: true })
 const PERSONAL: Outgoing = Object.freeze({ setCookie: NO_COOKIES, personal: true, varies: true })
 const EMPTY = '{}'
+const LATE_IDENTITY = 'A change of identity or privilege'
 
 /** The kinds of acts, as far as one can make another's failure good. */
 type Act = 'identity' | 'rotate' | 'save' | 'reload'
@@ -499,10 +500,12 @@ export class RequestExchange implements Exchange, SessionOwner {
 
   /** Data that changed after the first byte: saved if there is a session to save it in. */
   async #saveLate(): Promise<void> {
+    // Before the plan, which would ask for `login()` where one person became another: that comes too late as well.
+    if (this.#standing === 'live' && this.#hasChanged() && this.#after() !== this.userId) this.#refuseOnceStarted(LATE_IDENTITY)
     const plan = this.#plan()
     if (plan === 'nothing') return
     if (plan === 'drop' || (plan === 'birth' && this.#after() === null)) return this.#drop()
-    if (plan !== 'save') this.#refuseOnceStarted('A change of identity or privilege')
+    if (plan !== 'save') this.#refuseOnceStarted(LATE_IDENTITY)
     await this.#save()
     if (this.#record !== undefined) this.#tell('session.late', { id: this.#record.id })
   }

@@ -105,8 +105,13 @@ export class Sessions {
     return devicesOf(await this.#alive(userId, MOST_LISTED), id)
   }
 
-  /** Ends one of the person's own sessions; false if there is none of this id. Their current one is logged out. */
+  /**
+   * Ends one of the person's own sessions; false if there is none of this id. Their current one is logged out.
+   *
+   * @throws CoatcheckError `NOT_AUTHENTICATED`; `BAD_OPTION` for an id that is no text
+   */
   async revokeDevice(session: Session, id: string): Promise<boolean> {
+    requireSessionId(id, 'id')
     const own = await this.#signedIn(session)
     if (id !== own.id) return this.#end(id, own.userId)
     await session.logout()
@@ -125,25 +130,37 @@ export class Sessions {
     return (await this.#alive(requiredId(userId), limit)).map(infoOf)
   }
 
-  /** One living session with its data; undefined if there is none. Always a strict read. */
+  /**
+   * One living session with its data; undefined if there is none. Always a strict read.
+   *
+   * @throws CoatcheckError `BAD_OPTION` for an id that is no text
+   */
   async get(id: string): Promise<SessionDetails | undefined> {
+    requireSessionId(id, 'id')
     const record = await this.#engine.writer.ask('read', store => store.read(id))
     const [alive] = record === undefined ? [] : this.#aliveAmong([record])
     return alive && detailsOf(alive)
   }
 
-  /** Ends one session; false if there was none. Effective everywhere when it resolves (law 9). */
-  revoke(id: string): Promise<boolean> {
+  /**
+   * Ends one session; false if there was none. Effective everywhere when it resolves (law 9).
+   *
+   * @throws CoatcheckError `BAD_OPTION` for an id that is no text
+   */
+  async revoke(id: string): Promise<boolean> {
+    requireSessionId(id, 'id')
     return this.#end(id)
   }
 
   /** Ends a person's sessions, and every login of theirs that is under way; how many sessions (ASVS 5.0 7.4.2, 7.4.5). */
   async revokeUser(userId: UserId, options: ExceptOptions = {}): Promise<number> {
+    if (options.except !== undefined) requireSessionId(options.except, 'except')
     return this.#revokeUser(requiredId(userId), options.except)
   }
 
   /** Ends every session of everybody, and every login under way, in one write (ASVS 5.0 7.4.5). */
   async revokeEveryone(options: ExceptOptions = {}): Promise<void> {
+    if (options.except !== undefined) requireSessionId(options.except, 'except')
     await this.#engine.writer.endEveryone(options.except)
     this.#engine.events.emit('everyone.revoked', { kept: options.except ?? null })
   }
@@ -151,6 +168,7 @@ export class Sessions {
   /** All living sessions, a page at a time (at most 1000); in any order, one may come twice. */
   async scan(options: { readonly after?: string | null; readonly limit?: number } = {}): Promise<SessionPage> {
     const limit = pageSize(options.limit ?? 100)
+    if (options.after != null) requireSessionId(options.after, 'after')
     const page = await this.#engine.writer.ask('scan', store => store.scan(options.after ?? null, limit))
     return { sessions: this.#aliveAmong(page.records).map(infoOf), next: page.next }
   }
@@ -266,6 +284,15 @@ export class Sessions {
 function pageSize(limit: number): number {
   if (Number.isSafeInteger(limit) && limit > 0) return Math.min(limit, MOST_LISTED)
   throw new CoatcheckError('BAD_OPTION', `limit must be a whole number above 0; got ${String(limit)}.`)
+}
+
+/** Before any store is asked: what is no text, out of a request's JSON for instance, would look like an outage there. */
+function requireSessionId(id: unknown, name: string): void {
+  if (typeof id === 'string') return
+  throw new CoatcheckError(
+    'BAD_OPTION',
+    `${name} must be a session's id, which is a text; got ${id === null ? 'null' : typeof id}.`,
+  )
 }
 
 function requiredId(userId: unknown): string {

@@ -7,6 +7,7 @@ import { forgetAt, isExpired } from './policy.ts'
 import type { SessionRecord } from './record.ts'
 import type { Marks, SessionStore } from './store.ts'
 import type { MintedToken, Tokens } from './token.ts'
+import { Turns } from './turns.ts'
 
 /** A record to be born: all but what birth itself decides. */
 export type Draft = Omit<SessionRecord, 'id' | 'version' | 'tokenHash' | 'userEpoch' | 'generation'>
@@ -20,19 +21,21 @@ export interface Written {
 /** What to write over a record: called again on what somebody else has stored meanwhile, so it must only read `base`. */
 export type Edit = (base: SessionRecord) => Partial<Omit<SessionRecord, 'id' | 'version' | 'tokenHash'>>
 
+type Replaced = Awaited<ReturnType<SessionStore['replace']>>
+
 /** Why a change found no place to go. */
 export type Unwritten = 'gone' | 'superseded' | 'refused'
 
-/** Writes of one session wait for each other; `latest` is what the one before has stored. */
-interface Queue {
-  tail: Promise<unknown>
-  waiting: number
+/** What the writes of one session leave to those that wait for them: the record as it was stored last. */
+interface Left {
   latest: SessionRecord | undefined
 }
 
 /** Tries against other processes before `SESSION_CONFLICT`. With the waits between them about two seconds. */
 const MOST_TRIES = 24
 const LONGEST_WAIT_MS = 120
+/** Saves of one session wait for each other, each with its request and its data; a client has long given up by then. */
+const TURNS = { most: 500, longestMs: 10_000 }
 /** Rotations of unknown outcome that are still to be ended; beyond this the oldest is given up, with an event. */
 const MOST_DOOMED = 10_000
 const DOOMED_RETRY_MS = 1000
@@ -47,7 +50,7 @@ export class Writer {
   readonly #settings: Settings
   readonly #tokens: Tokens
   readonly #events: Emitter<SessionEvents>
-  readonly #queues = new Map<string, Queue>()
+  readonly #turns = new Turns<Left>(TURNS, () => ({ latest: undefined }))
   readonly #doomed = new Set<string>()
   #doomedTimer: NodeJS.Timeout | undefined
 
@@ -154,33 +157,43 @@ export class Writer {
    * @param rotation the new token, if the change rotates
    */
   change(base: SessionRecord, presentedHash: string, edit: Edit, rotation?: MintedToken): Promise<Written | Unwritten> {
-    return this.#queued(base.id, queue => this.#change(queue, base, presentedHash, edit, rotation))
+    return this.#turns.take(base.id, left => this.#change(left, base, presentedHash, edit, rotation))
   }
 
   async #change(
-    queue: Queue,
+    left: Left,
     base: SessionRecord,
     presentedHash: string,
     edit: Edit,
     rotation?: MintedToken,
   ): Promise<Written | Unwritten> {
-    let current: SessionRecord | undefined = newer(queue.latest, base)
-    for (let tries = 0; tries < MOST_TRIES; tries++) {
+    let current: SessionRecord | undefined = newer(left.latest, base)
+    for (let tries = 0; ; tries++) {
       if (current === undefined || this.#isDead(current)) return 'gone'
-      if (rotation !== undefined && current.tokenHash === rotation.tokenHash) return this.#written(queue, current, rotation)
+      if (rotation !== undefined && current.tokenHash === rotation.tokenHash) return this.#written(left, current, rotation)
       if (current.tokenHash !== presentedHash) return 'superseded'
+      if (tries === MOST_TRIES) throw conflict()
       const next = edited(current, edit, rotation)
       const outcome = await this.#replace(next, rotation !== undefined)
-      if (outcome === 'saved') return this.#written(queue, next, rotation)
-      if (outcome !== 'conflict') return outcome
+      if (outcome === 'saved') return this.#written(left, next, rotation)
+      if (outcome === 'gone' || outcome === 'refused') return outcome
       if (tries > 0) await pause(waitMs(tries))
-      current = await this.ask('read', store => store.read(base.id))
+      current = await this.#readAgain(next, outcome === 'unsure' && rotation !== undefined)
     }
-    throw conflict()
   }
 
-  #written(queue: Queue, record: SessionRecord, token: MintedToken | undefined): Written {
-    queue.latest = record
+  /** What somebody else has stored. A rotation that may have landed, where that cannot be found out, ends the session (law 6). */
+  async #readAgain(tried: SessionRecord, mayHaveRotated: boolean): Promise<SessionRecord | undefined> {
+    try {
+      return await this.ask('read', store => store.read(tried.id))
+    } catch (error) {
+      if (mayHaveRotated) await this.#endUnknown(tried)
+      throw error
+    }
+  }
+
+  #written(left: Left, record: SessionRecord, token: MintedToken | undefined): Written {
+    left.latest = record
     return token === undefined ? { record } : { record, token }
   }
 
@@ -192,13 +205,14 @@ export class Writer {
     return forgetAt(record, this.#settings.clocks)
   }
 
-  /** The same write again if the reply was lost; a rotation whose outcome stays unknown ends the session (law 6). */
-  async #replace(next: SessionRecord, rotates: boolean): Promise<'saved' | 'conflict' | 'gone' | 'refused'> {
+  /**
+   * The same write again if the reply was lost; a rotation whose outcome stays unknown ends the session (law 6). 'unsure' is
+   * a conflict with anybody's later write, or our own first try and then another's.
+   */
+  async #replace(next: SessionRecord, rotates: boolean): Promise<Replaced | 'unsure'> {
     const write = () => this.write(next.id, 'replace', store => store.replace(next, this.#forgetAt(next)))
     try {
-      return await write().catch((error: unknown) =>
-        isOutage(error) ? pause(LONGEST_WAIT_MS / 4).then(write) : Promise.reject(error),
-      )
+      return await write().catch((error: unknown) => (isOutage(error) ? repeated(write) : Promise.reject(error)))
     } catch (error) {
       if (rotates) await this.#endUnknown(next)
       throw error
@@ -256,20 +270,13 @@ export class Writer {
     clearInterval(this.#doomedTimer)
     this.#doomedTimer = undefined
   }
+}
 
-  #queued<Result>(id: string, task: (queue: Queue) => Promise<Result>): Promise<Result> {
-    const queue = this.#queues.get(id) ?? { tail: Promise.resolve(), waiting: 0, latest: undefined }
-    this.#queues.set(id, queue)
-    queue.waiting++
-    const done = queue.tail.then(() => task(queue))
-    queue.tail = done.catch(() => {}).then(() => this.#leave(id, queue))
-    return done
-  }
-
-  #leave(id: string, queue: Queue): void {
-    queue.waiting--
-    if (queue.waiting === 0) this.#queues.delete(id)
-  }
+/** After a try whose reply was lost: it may be that itself which this one meets. */
+async function repeated(write: () => Promise<Replaced>): Promise<Replaced | 'unsure'> {
+  await pause(LONGEST_WAIT_MS / 4)
+  const outcome = await write()
+  return outcome === 'conflict' ? 'unsure' : outcome
 }
 
 function newer(latest: SessionRecord | undefined, base: SessionRecord): SessionRecord {

@@ -407,6 +407,26 @@ for (const [version, express] of Object.entries(versions)) {
       })
     })
 
+    test("a secure cookie on plain http is warned of with Express' own setting", async () => {
+      const strict = createSessions({
+        store: memoryStore(),
+        secret: SECRET,
+        production: true,
+        allowInProduction: ['memory-store'],
+      })
+      const messages: string[] = []
+      strict.on('cookie.insecure', ({ message }) => messages.push(message))
+      const build = (app: App) =>
+        app.post('/again', session(strict), async (req, res) => {
+          await req.session.login('bob')
+          res.end()
+        })
+      await onStage(express, build, async ({ browser }) => {
+        for (let i = 0; i < 2; i++) await browser.post('/again')
+        expect(messages).toEqual([expect.stringContaining(" trust it: app.set('trust proxy', 1); ")])
+      })
+    })
+
     test("address and scheme follow Express' trust proxy", async () => {
       const build = (app: App, { sessions }: { sessions: Sessions }) => {
         app.set('trust proxy', 1)

@@ -881,6 +881,7 @@ describe('what a request costs and tells', () => {
         return c.text('ok')
       })
       await app.request(url, { method: 'POST', headers })
+      for (const message of messages) expect(message).toContain(' trust it: session(sessions, { trustProxy: 1 }); ')
       return messages.length
     }
     vi.spyOn(process, 'emitWarning').mockImplementation(() => {})

@@ -231,8 +231,8 @@ describe('what a session is told of its request', () => {
       allowInProduction: ['memory-store'],
     })
     let secure = true
-    sessions.on('cookie.insecure', () => {
-      secure = false
+    sessions.on('cookie.insecure', ({ message }) => {
+      secure = !message.includes(' trust it: session(sessions, { trustProxy: 1 }); ')
     })
     const enter = session(sessions, trustProxy === undefined ? {} : { trustProxy })
     const listener: Listener = (req, res) =>

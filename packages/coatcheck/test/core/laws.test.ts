@@ -385,6 +385,34 @@ describe.each(storeKinds)('the engine on $name', kind => {
       expect(await browser.whoAmI(world.two)).toBe('ann')
     })
 
+    // Guard: in writer.ts `if (mayHaveRotated) await this.#endUnknown(tried)`.
+    test('law 6: a rotation that landed, was overtaken and cannot be looked for ends the session', async () => {
+      await browser.login(world.one, 'ann')
+      const ended: unknown[] = []
+      world.one.on('session.ended', ({ reason }) => ended.push(reason))
+      const exchange = await browser.send(world.one)
+      const held = world.gate.hold('replace', 'after')
+      const rotating = codeOf(() => exchange.session.rotate())
+      await held.arrived
+      await world.two.revokeEveryone({ except: exchange.session.id as string })
+      world.gate.failNext('read', 'before', outage)
+      held.fail(outage)
+      expect(await rotating).toBe('STORE_UNAVAILABLE')
+      expect(ended).toEqual(['unknown-rotation'])
+      expect(await world.two.list('ann')).toEqual([])
+      expect(await browser.whoAmI(world.one)).toBeUndefined()
+    })
+
+    // Guard: in writer.ts `outcome === 'unsure' &&`.
+    test('law 6: a rotation that surely did not land, and cannot be tried again, signs nobody out', async () => {
+      await browser.login(world.one, 'ann')
+      const slow = await browser.send(world.one)
+      await browser.request(world.two, exchange => Object.assign(exchange.session, { other: 1 }))
+      world.gate.failNext('read', 'before', outage)
+      expect(await codeOf(() => slow.session.rotate())).toBe('STORE_UNAVAILABLE')
+      expect(await browser.whoAmI(world.one)).toBe('ann')
+    })
+
     test('law 6: a rotation that landed is handed out also where the save after it fails', async () => {
       await browser.login(world.one, 'ann')
       const exchange = await browser.send(world.one)
@@ -440,6 +468,45 @@ describe.each(storeKinds)('the engine on $name', kind => {
       expect(await world.one.list('bob')).toEqual([])
     })
 
+    // Guard: in request-exchange.ts `await this.#engine.writer.abandon(this.#living.id)`.
+    test('law 6: nor does its ghost stay: what was born for the other, and never handed out, ends as soon as the store answers', async () => {
+      await browser.login(world.one, 'ann')
+      await browser.request(world.one, exchange => Object.assign(exchange.session, { cart: ['tea'] }))
+      world.gate.onCall(call => {
+        if (call.method === 'delete') throw outage
+      })
+      const exchange = await browser.send(world.one)
+      expect(await codeOf(() => exchange.session.login('bob', { data: { role: 'admin' } as never }))).toBe('STORE_UNAVAILABLE')
+      expect(free(exchange)).toEqual({ userId: 'ann', cart: ['tea'] })
+      expect(await codeOf(() => exchange.commit())).toBe('STORE_UNAVAILABLE')
+      expect(exchange.owed).toEqual([])
+      expect(await world.two.list('bob')).toHaveLength(1)
+      world.gate.onCall(undefined)
+      await expect.poll(() => world.two.list('bob'), { timeout: 20_000 }).toEqual([])
+      expect(await browser.whoAmI(world.one)).toBe('ann')
+    })
+
+    // Guard: in request-exchange.ts `this.#pending > 0` of `finish`.
+    test('law 6: acts that nobody awaited are done, or their failure told, before the last byte', async () => {
+      await browser.login(world.one, 'ann')
+      for (const fails of [false, true]) {
+        const exchange = await browser.send(world.one)
+        await exchange.session.reload()
+        await exchange.commit()
+        const held = world.gate.hold('delete')
+        const forgotten = codeOf(() => exchange.session.logout())
+        await held.arrived
+        if (fails) world.gate.failNext('delete', 'before', outage)
+        const finished = codeOf(() => exchange.finish())
+        if (fails) held.fail(outage)
+        else held.release()
+        expect(await finished).toBe(fails ? 'STORE_UNAVAILABLE' : undefined)
+        expect(await forgotten).toBe(fails ? 'STORE_UNAVAILABLE' : undefined)
+        expect(await browser.whoAmI(world.two)).toBe(fails ? 'ann' : undefined)
+        if (!fails) await browser.login(world.one, 'ann')
+      }
+    })
+
     test('law 6: a read that fails answers nobody; requests without a token go on', async () => {
       await browser.login(world.one, 'ann')
       world.gate.onCall(() => {
@@ -459,6 +526,41 @@ describe.each(storeKinds)('the engine on $name', kind => {
       await browser.send(world.one)
       expect(told).toEqual(['touch'])
       expect((await world.two.list('ann'))[0]?.lastSeenAt).toEqual(new Date(world.clock.now()))
+    })
+  })
+
+  describe('law 11: bounded', () => {
+    // Guard: in writer.ts `TURNS`; without a bound each of them keeps its request and its data alive.
+    test('law 11: of the saves of one session 500 wait behind the one at work; the rest is refused, and none acknowledged is lost', async () => {
+      await browser.login(world.one, 'ann')
+      const exchanges = await Promise.all(Array.from({ length: 511 }, () => browser.send(world.one)))
+      const held = world.gate.hold('replace')
+      const codes = exchanges.map((exchange, i) => {
+        free(exchange)[`key${i}`] = i
+        return codeOf(() => exchange.commit())
+      })
+      expect(await Promise.all(codes.slice(501))).toEqual(Array.from({ length: 10 }, () => 'SESSION_CONFLICT'))
+      held.release()
+      expect((await Promise.all(codes.slice(0, 501))).filter(Boolean)).toEqual([])
+      expect(Object.keys(free(await browser.send(world.two)))).toHaveLength(502)
+    })
+
+    test('law 11: what is no session id asks no store: a typed error, and no outage', async () => {
+      await browser.login(world.one, 'ann')
+      const { session } = await browser.send(world.one)
+      world.gate.reset()
+      for (const id of [7, null, undefined, {}, ['x'], true] as unknown as string[]) {
+        const acts = [
+          () => world.one.get(id),
+          () => world.one.revoke(id),
+          () => world.one.revokeDevice(session, id),
+          () => world.one.revokeUser('ann', { except: id ?? (7 as never) }),
+          () => world.one.revokeEveryone({ except: id ?? (7 as never) }),
+          () => world.one.scan({ after: id ?? (7 as never) }),
+        ]
+        for (const act of acts) expect(await codeOf(act), `${String(act)} with ${typeof id}`).toBe('BAD_OPTION')
+      }
+      expect(Object.values(world.gate.calls).every(count => count === 0)).toBe(true)
     })
   })
 
@@ -637,6 +739,22 @@ describe.each(storeKinds)('the engine on $name', kind => {
       expect(await laptop.whoAmI(world.one)).toBeUndefined()
       expect(await bob.whoAmI(world.one)).toBe('bob')
       expect(await browser.whoAmI(world.one)).toBe('ann')
+    })
+
+    // Guard: in sessions.ts `owner.userId === owner.signedInAs`; without it the others of whoever the bag names would end.
+    test('a sign-in that is not stored yet reaches no device: neither those of the person it names nor those of the one before', async () => {
+      const [anns, bobs] = [new Browser(), new Browser()]
+      await anns.login(world.one, 'ann')
+      await bobs.login(world.one, 'bob')
+      for (const before of [new Browser(), bobs.fork()]) {
+        const { session } = await before.send(world.one)
+        Object.assign(session, { userId: 'ann' })
+        const id = (await anns.send(world.one)).session.id as string
+        for (const act of ['devices', 'revokeOthers', 'revokeDevice'] as const)
+          expect(await codeOf(() => world.one[act](session, id)), act).toBe('NOT_AUTHENTICATED')
+      }
+      expect(await anns.whoAmI(world.two)).toBe('ann')
+      expect(await bobs.whoAmI(world.two)).toBe('bob')
     })
 
     test('revokeEveryone ends all but the one that asks, whatever their number', async () => {

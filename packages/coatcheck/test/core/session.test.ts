@@ -280,6 +280,9 @@ describe('within one request', () => {
     expect({ ...(await browser.send(sessions)).session }).toEqual({ userId: 'ann', progress: 100 })
     delete exchange.session.userId
     expect(await codeOf(() => exchange.finish())).toBe('RESPONSE_STARTED')
+    // Guard: in request-exchange.ts the first line of #saveLate; the plan's own error would ask for a login(), too late too.
+    exchange.session.userId = 'bob'
+    expect(await codeOf(() => exchange.finish())).toBe('RESPONSE_STARTED')
     expect(await browser.whoAmI(sessions)).toBe('ann')
   })
 
