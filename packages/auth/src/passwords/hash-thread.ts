@@ -1,7 +1,10 @@
 // A hashing thread: see hash-threads.ts.
 import { parentPort } from 'node:worker_threads'
 import { compute, type HashJob } from './compute.ts'
+import { giveWay } from './give-way.ts'
 import type { HashAnswer } from './hash-threads.ts'
+
+giveWay()
 
 parentPort?.on('message', ({ id, job }: { readonly id: number; readonly job: HashJob }) => {
   parentPort?.postMessage(answer(id, job))

@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { HashThreads, hashThreads } from '../../src/passwords/hash-threads.ts'
@@ -7,7 +9,30 @@ import { PasswordHasher } from '../../src/passwords/hasher.ts'
 
 const settings = { memoryKiB: 8, passes: 1, concurrency: 1, longestQueue: 10_000, acceptTruncatedBcrypt: false }
 
+/** Name, CPU time (in ticks) and nice value of each thread of this process, as Linux counts them. */
+function threadsOfThisProcess() {
+  return readdirSync('/proc/self/task').map(thread => {
+    const [, name = '', rest = ''] = /^\d+ \((.*)\) (.*)/.exec(readFileSync(`/proc/self/task/${thread}/stat`, 'utf8')) ?? []
+    const fields = rest.split(' ').map(Number)
+    return { name, ticks: (fields[11] ?? 0) + (fields[12] ?? 0), nice: fields[16] }
+  })
+}
+
 describe('the hashing threads', () => {
+  test('give way to all others: they alone hash, and they alone have a lower priority', async () => {
+    const own = getPriority()
+    const threads = new HashThreads(2)
+    const job = { kind: 'hash', password: 'x', cost: { memoryKiB: 65_536, passes: 3 } } as const
+    await Promise.all(Array.from({ length: 12 }, () => threads.run(job)))
+    expect(getPriority()).toBe(own)
+    // Elsewhere a thread has no priority of its own, and that the process's is left alone is all there is to see.
+    if (process.platform !== 'linux') return
+    const lowered = threadsOfThisProcess().filter(({ nice }) => nice !== own)
+    expect(lowered.map(({ name }) => name)).toEqual(Array(lowered.length).fill('coatcheck-hashi'))
+    const hashing = lowered.filter(({ ticks }) => ticks > 10)
+    expect(hashing.map(({ nice }) => nice)).toEqual(Array(2).fill(Math.min(own + 10, 19)))
+  })
+
   test.each(['src/passwords/hasher.ts', 'dist/passwords/hasher.js'])(
     'let the process go when there is nothing to hash, and hold it while there is (%s)',
     file => {
