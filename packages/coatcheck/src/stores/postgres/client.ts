@@ -86,7 +86,7 @@ export class PostgresLink {
     act: (client: PostgresClient) => Promise<T>,
     limitMs: number = this.timeoutMs,
   ): Promise<T> {
-    const limits = `SET LOCAL statement_timeout = ${limitMs}; SET LOCAL idle_in_transaction_session_timeout = ${limitMs}`
+    const limits = `SET LOCAL statement_timeout = ${limitMs}; SET LOCAL idle_in_transaction_session_timeout = ${this.timeoutMs}`
     const locking = lock === undefined ? '' : `; SELECT pg_advisory_xact_lock(${lock})`
     return this.#use(operation, limitMs, async client => {
       await client.query(`BEGIN ISOLATION LEVEL READ COMMITTED; ${limits}${locking}`)

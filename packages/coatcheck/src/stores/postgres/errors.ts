@@ -48,13 +48,13 @@ export function postgresFailure(operation: string, error: unknown): CoatcheckErr
 export function postgresLate(ms: number): CoatcheckError {
   return new CoatcheckError(
     'STORE_UNAVAILABLE',
-    `Postgres did not answer within ${ms} ms (timeoutMs), and its connection was thrown away. What was asked may still be carried out. Look at the server’s load and locks, and at what stands between.`,
+    `Postgres did not answer within ${ms} ms (see timeoutMs), and its connection was thrown away. What was asked may still be carried out. Look at the server’s load and locks, and at what stands between.`,
   )
 }
 
 /** No connection came in time. With 0: so many waits were given up already that this one was not begun. */
 export function postgresWithoutConnection(ms: number): CoatcheckError {
-  const when = ms === 0 ? 'for some time' : `within ${ms} ms (timeoutMs)`
+  const when = ms === 0 ? 'for some time' : `within ${ms} ms (see timeoutMs)`
   return new CoatcheckError(
     'STORE_UNAVAILABLE',
     `The pool gave no connection to Postgres ${when}; nothing was asked. Either all are in use (raise the pool’s max, look for connections that are never released), or the server does not answer.`,
