@@ -4,6 +4,7 @@ import { csrf, session } from 'coatcheck/express'
 import express, { type Express } from 'express'
 import helmet from 'helmet'
 import { assetRoutes } from './assets.ts'
+import type { SendMail } from './mail.ts'
 import { errorHandler, nothingHere, type SayError, sayErrors } from './refusals.ts'
 import { accountRoutes } from './routes/account.ts'
 import { adminRoutes } from './routes/admin.ts'
@@ -20,19 +21,21 @@ export interface Context {
   readonly users: Users
   readonly sessions: Sessions
   readonly auth: Auth
+  readonly sendMail: SendMail
   readonly freshFor: Settings['freshFor']
   /** How the guards of a route say no. */
   readonly say: SayError
 }
 
-export type AppOptions = Pick<Context, 'users' | 'sessions' | 'auth' | 'freshFor'> & Pick<Settings, 'production' | 'trustProxy'>
+export type AppOptions = Pick<Context, 'users' | 'sessions' | 'auth' | 'sendMail' | 'freshFor'> &
+  Pick<Settings, 'production' | 'trustProxy'>
 
 /** Larger than any form of ours, also with a long password in which every byte is percent-encoded. */
 const LARGEST_BODY = '64kb'
 
 /** The whole application, without a server. */
-export function createApp({ users, sessions, auth, freshFor, production, trustProxy }: AppOptions): Express {
-  const context: Context = { users, sessions, auth, freshFor, say: sayErrors(users) }
+export function createApp({ users, sessions, auth, sendMail, freshFor, production, trustProxy }: AppOptions): Express {
+  const context: Context = { users, sessions, auth, sendMail, freshFor, say: sayErrors(users) }
   const app = express().disable('x-powered-by').set('trust proxy', trustProxy)
   app.use(securityHeaders(production), assetRoutes())
   app.use(express.json({ limit: LARGEST_BODY }), express.urlencoded({ extended: false, limit: LARGEST_BODY }))

@@ -6,9 +6,10 @@ import { createSessions } from 'coatcheck/express'
 import { sqliteStore } from 'coatcheck/sqlite'
 import { createApp } from './app.ts'
 import { type MadeAccount, makeFirstAccounts } from './first-accounts.ts'
+import { mailService } from './mail.ts'
 import { keptSecret } from './session-secret.ts'
-import { SettingsError, settingsFrom } from './settings.ts'
-import { type ResetMail, signInChecks } from './sign-in-checks.ts'
+import { type Settings, SettingsError, settingsFrom } from './settings.ts'
+import { signInChecks } from './sign-in-checks.ts'
 import { openTries } from './tries.ts'
 import { Users } from './users.ts'
 
@@ -32,10 +33,11 @@ async function start(): Promise<void> {
   const users = new Users(join(dataDir, 'users.db'))
   const sessions = createSessions({ store: sqliteStore(join(dataDir, 'sessions.db')), secret, production })
   const tries = await openTries(settings, join(dataDir, 'users.db'))
-  const sendReset = (mail: ResetMail) => sendMail(mail, production, urlOf(server))
-  const auth = signInChecks({ users, sessions, limiter: tries.limiter, sendReset })
+  const sendMail = mailService(production)
+  const resetUrl = (token: string) => resetLink(settings, server, token)
+  const auth = signInChecks({ users, sessions, limiter: tries.limiter, sendMail, resetUrl })
   announceAccounts(await makeFirstAccounts(users, auth, firstAccounts))
-  const server = createServer(createApp({ users, sessions, auth, production, trustProxy, freshFor })).listen(port, host)
+  const server = createServer(createApp({ users, sessions, auth, sendMail, production, trustProxy, freshFor })).listen(port, host)
   server.once('listening', () => console.log(`Coatcheck reference app: ${urlOf(server)}`))
   server.once('error', error => {
     console.error(`Cannot listen on ${host}:${port}: ${error.message}`)
@@ -57,10 +59,10 @@ function announceAccounts(made: readonly MadeAccount[]): void {
     console.log(`  ${role.padEnd(6)}  ${email}  ${password ?? '(the password you gave)'}`)
 }
 
-/** Put your mail service here. The link is as good as a password: no log may hold it in production. */
-function sendMail({ to, token }: ResetMail, production: boolean, url: string): void {
-  if (production) throw new Error('There is no mail service: see sendMail in src/main.ts.')
-  console.log(`Mail to ${to}: choose a new password at ${url}/reset?token=${token}`)
+/** In production the address is configured, never taken from a request: a forged Host must not lead a reset link astray. */
+function resetLink({ production, publicUrl }: Settings, server: Server, token: string): string {
+  if (production && publicUrl === undefined) throw new Error('PUBLIC_URL is not set: without it no mail can hold a link.')
+  return `${publicUrl ?? urlOf(server)}/reset?token=${token}`
 }
 
 function urlOf(server: Server): string {

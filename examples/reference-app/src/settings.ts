@@ -18,6 +18,8 @@ export interface Settings {
   readonly secret: string | undefined
   /** What Express is to believe of `X-Forwarded-*`: a number of proxies, or their addresses; false for none. */
   readonly trustProxy: number | string | false
+  /** Where people reach the app, for links in mails: 'https://app.example.com'. In development its own address is taken. */
+  readonly publicUrl: string | undefined
   /** How long after a sign-in or confirmation dangerous acts are let pass: '10m'. */
   readonly freshFor: `${number}${'s' | 'm' | 'h'}`
   /** Where tries to sign in are counted, instead of a file. */
@@ -49,6 +51,7 @@ export function settingsFrom(env: Readonly<NodeJS.ProcessEnv>): Settings {
     dataDir: resolve(env.DATA_DIR || 'data'),
     secret: secret(env.SESSION_SECRET, production),
     trustProxy: trustProxy(env.TRUST_PROXY),
+    publicUrl: publicUrl(env.PUBLIC_URL),
     freshFor: freshFor(env.FRESH_FOR || '10m'),
     redisUrl: env.REDIS_URL || undefined,
     databaseUrl: env.DATABASE_URL || undefined,
@@ -77,6 +80,15 @@ function secret(text: string | undefined, production: boolean): string | undefin
 function trustProxy(text: string | undefined): number | string | false {
   if (!text) return false
   return /^\d+$/.test(text) ? Number(text) : text
+}
+
+function publicUrl(text: string | undefined): string | undefined {
+  if (!text) return undefined
+  const url = URL.parse(text)
+  if (url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`) return url.origin
+  throw new SettingsError(
+    `PUBLIC_URL must be an address without a path such as https://app.example.com; got ${JSON.stringify(text)}.`,
+  )
 }
 
 function freshFor(text: string): Settings['freshFor'] {

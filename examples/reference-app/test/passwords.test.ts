@@ -94,7 +94,10 @@ test('a disabled account is signed out at once, and told what an unknown one is 
   const disabled = await tell(email, first)
   expect(disabled.slice(0, 2)).toEqual([401, { error: 'Invalid credentials' }])
   expect(await tell('no-such-person@example.com', first)).toEqual(disabled)
+  const listed = async () => (await said(await boss.get(`/admin?q=${email}`)))[1]
+  expect(await listed()).toMatchObject({ users: [{ email, disabled: true, sessions: 0 }] })
   expect((await boss.post(`/admin/users/${userId}/enable`)).status).toBe(200)
+  expect(await listed()).toMatchObject({ users: [{ email, disabled: false }] })
   expect((await signIn(email, first)).status).toBe(200)
 })
 
@@ -126,6 +129,8 @@ describe('changing the password', () => {
     ])
     expect([await statusOf(client), await statusOf(other)]).toEqual([200, 401])
     expect([(await signIn(email, first)).status, (await signIn(email, second)).status]).toEqual([401, 200])
+    const told = app.output.filter(line => line.startsWith(`Mail to ${email}: `))
+    expect(told).toEqual([expect.stringContaining('your password has been changed. If that was not you')])
   })
 
   test('refuses one that is easy to guess', async () => {
@@ -172,6 +177,34 @@ describe('dangerous acts', () => {
     expect(await said(await client.post('/account/confirm', { password: first }))).toEqual([200, { ok: true }])
     expect(await said(await client.post('/account/email', { email: `new-${email}` }))).toEqual([200, { ok: true }])
     expect((await signIn(`new-${email}`, first)).status).toBe(200)
+  })
+
+  test('a change of address is told to the old one, before it happens; one that is taken is told to nobody', async () => {
+    const { email, client } = await newcomer()
+    expect((await client.post('/account/email', { email: admin.email })).status).toBe(409)
+    expect((await client.post('/account/email', { email: `new-${email}` })).status).toBe(200)
+    const told = app.output.filter(line => line.startsWith(`Mail to ${email}: `))
+    expect(told).toEqual([expect.stringContaining(`becomes new-${email}. If that was not you`)])
+  })
+
+  test('where no mail can be sent, an address stays as it is', async () => {
+    const own = dataFolder()
+    const env = { NODE_ENV: 'production', SESSION_SECRET: 'x'.repeat(32) }
+    const production = await startApp(own.path, env)
+    try {
+      // TLS ends at a proxy, which is why the cookie may be Secure.
+      const client = new Client(production.url)
+      await client.post('/login', admin)
+      const answer = await client.post('/account/email', { email: 'other@example.com' })
+      expect([answer.status, ((await answer.json()) as { error: string }).error]).toEqual([
+        503,
+        expect.stringMatching(/^We cannot send mail/),
+      ])
+      expect((await new Client(production.url).post('/login', admin)).status).toBe(200)
+    } finally {
+      await production.stop()
+      own.remove()
+    }
   })
 
   test('of an administrator too; a form is led to the confirmation and back', async () => {

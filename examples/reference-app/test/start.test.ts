@@ -95,6 +95,9 @@ describe('other settings', () => {
     [{ PORT: 'eighty' }, /PORT must be a whole number/],
     [{ ADMIN_PASSWORD: 'short' }, /ADMIN_PASSWORD must have 8 characters or more/],
     [{ MEMBER_EMAIL: 'nobody' }, /MEMBER_EMAIL must be an e-mail address/],
+    [{ PUBLIC_URL: 'app.example.com' }, /PUBLIC_URL must be an address without a path such as https:/],
+    [{ PUBLIC_URL: 'https://app.example.com/app' }, /PUBLIC_URL must be an address without a path/],
+    [{ PUBLIC_URL: 'javascript:alert(1)' }, /PUBLIC_URL must be an address without a path/],
   ])('%j: the app says what is wrong and does not start', async (env, words) => {
     const { code, output } = await failedStart({ DATA_DIR: folder.path, ...env })
     expect([code, output]).toEqual([1, expect.stringMatching(words)])
@@ -104,6 +107,31 @@ describe('other settings', () => {
     const app = await startApp(folder.path)
     const { code, output } = await failedStart({ DATA_DIR: folder.path, PORT: new URL(app.url).port })
     expect([code, output]).toEqual([1, expect.stringMatching(/Cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE/)])
+    await app.stop()
+  })
+
+  test.each([
+    [{ PUBLIC_URL: 'https://app.example.com/' }, 'https://app.example.com/reset?token='],
+    [{}, 'http://localhost:'],
+  ])('a reset link leads to the app itself, never to where a forged Host says: %j', async (env, begin) => {
+    const app = await startApp(folder.path, env)
+    const body = JSON.stringify({ email: member.email })
+    const forged = { host: 'evil.example', 'x-forwarded-host': 'evil.example', 'content-type': 'application/json' }
+    const asked = request(`${app.url}/forgot`, { method: 'POST', headers: forged }).end(body)
+    const [answer] = await once(asked, 'response')
+    answer.resume()
+    const mail = () => app.output.find(line => line.startsWith(`Mail to ${member.email}`))
+    await expect.poll(mail).toContain(`choose a new password at ${begin}`)
+    expect(mail()).not.toContain('evil')
+    await app.stop()
+  })
+
+  test('in production a mail with a link needs PUBLIC_URL, and a log never holds the link', async () => {
+    const secret = 'a-secret-for-tests-of-32-bytes-or-more'
+    const app = await startApp(folder.path, { NODE_ENV: 'production', SESSION_SECRET: secret })
+    expect((await new Client(app.url).post('/forgot', { email: member.email })).status).toBe(200)
+    await expect.poll(() => app.output.join('\n')).toContain('PUBLIC_URL is not set')
+    expect(app.output.join('\n')).not.toContain('token=')
     await app.stop()
   })
 

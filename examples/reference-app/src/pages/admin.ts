@@ -61,15 +61,20 @@ ${rows.map(({ user, sessions }) => person(frame, user, sessions, user.id === adm
 
 function person(frame: Frame, user: User, sessions: number, isSelf: boolean): Html {
   return html`<tr>
-<th scope="row" class="break">${user.email}${isSelf && html` <span class="badge">You</span>`}</th>
+<th scope="row" class="break">${user.email}${isSelf && html` <span class="badge">You</span>`}${user.disabled && html` <span class="badge off">Disabled</span>`}</th>
 <td data-label="Role">${user.role}</td>
 <td data-label="Joined">${time(user.createdAt, onDate(user.createdAt))}</td>
 <td data-label="Sessions">${sessions}</td>
 <td class="acts">
 <form method="post" action="/admin/users/${user.id}/revoke-sessions">${csrfField(frame)}<button aria-label="End all sessions of ${user.email}"${sessions === 0 && html` disabled`}>End sessions</button></form>
-${!isSelf && deletion(frame, user)}
+${!isSelf && html`${ability(frame, user)}${deletion(frame, user)}`}
 </td>
 </tr>`
+}
+
+function ability(frame: Frame, { id, email, disabled }: User): Html {
+  const [act, word] = disabled ? ['enable', 'Enable'] : ['disable', 'Disable']
+  return html`<form method="post" action="/admin/users/${id}/${act}">${csrfField(frame)}<button aria-label="${word} ${email}">${word}</button></form>`
 }
 
 /** Two steps, without a script. */

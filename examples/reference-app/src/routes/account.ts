@@ -17,7 +17,7 @@ export function accountRoutes({ users, sessions, say }: Context): Router {
   router.use('/account', requireAuth({ loginPath: '/login', answer: say }))
 
   router.get(DEVICES, async (req, res) => {
-    await signedInUser(req, users)
+    await signedInUser(req.session, users)
     const devices = await sessions.devices(req.session)
     answer(req, res, {
       json: { sessions: devices.map(deviceFacts) },

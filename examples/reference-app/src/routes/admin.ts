@@ -1,6 +1,6 @@
-import { CoatcheckError } from 'coatcheck'
-import { requireAuth, requireFresh } from 'coatcheck/express'
-import { type NextFunction, type Request, type Response, Router } from 'express'
+import type { Session } from 'coatcheck'
+import { requireFresh, requireRole } from 'coatcheck/express'
+import { type Request, type Response, Router } from 'express'
 import type { Context } from '../app.ts'
 import { frameOf } from '../frame.ts'
 import { type Answers, answer } from '../negotiation.ts'
@@ -14,11 +14,9 @@ const PAGE_SIZE = 50
 /** What an administrator can do about other people. */
 export function adminRoutes({ users, sessions, auth, freshFor, say }: Context): Router {
   const router = Router()
-  const signedIn = requireAuth({ loginPath: '/login', answer: say })
+  const admins = requireRole('admin', { role: roleOf, loginPath: '/login', answer: say })
   const fresh = requireFresh(freshFor, { answer: say })
-  router.use(['/admin', '/users'], signedIn, onlyAdmins, (req, res, next) =>
-    req.method === 'GET' ? next() : fresh(req, res, next),
-  )
+  router.use(['/admin', '/users'], admins, (req, res, next) => (req.method === 'GET' ? next() : fresh(req, res, next)))
 
   router.get('/admin', async (req, res) => {
     const facts = await readFacts(req)
@@ -42,10 +40,10 @@ export function adminRoutes({ users, sessions, auth, freshFor, say }: Context): 
     answer(req, res, { json: { ok: true }, goTo: '/admin', notice: `${user.email} may no longer sign in.` })
   })
 
-  router.post('/admin/users/:id/enable', (req, res) => {
+  router.post('/admin/users/:id/enable', async (req, res) => {
     const user = users.byId(req.params.id)
     if (user === undefined) throw new Refusal(404, 'Not found')
-    users.setDisabled(user.id, false)
+    await auth.enable(user.id)
     answer(req, res, { json: { ok: true }, goTo: '/admin', notice: `${user.email} may sign in again.` })
   })
 
@@ -61,7 +59,7 @@ export function adminRoutes({ users, sessions, auth, freshFor, say }: Context): 
   /** The account goes first: who signs in from then on finds none, and who is about to is refused by the revocation. */
   async function deleteUser(req: Request<{ id: string }>, res: Response): Promise<void> {
     const { id } = req.params
-    const admin = await signedInUser(req, users)
+    const admin = await signedInUser(req.session, users)
     if (id === admin.id) throw new Refusal(409, 'You cannot delete your own account here. Ask another administrator.')
     const email = users.byId(id)?.email
     const removed = users.remove(id)
@@ -71,10 +69,10 @@ export function adminRoutes({ users, sessions, auth, freshFor, say }: Context): 
     answer(req, res, { json: { ok: true, revoked }, goTo: '/admin', notice: `${email ?? 'The account'} has been deleted.` })
   }
 
-  /** The account is asked at each request, not the session: a demotion counts at once. */
-  async function onlyAdmins(req: Request, _res: Response, next: NextFunction): Promise<void> {
-    const { role } = await signedInUser(req, users)
-    next(role === 'admin' ? undefined : new CoatcheckError('FORBIDDEN', 'Only administrators may do this.'))
+  /** The account's, not the session's: a demotion counts at once. */
+  async function roleOf(session: Session): Promise<string | undefined> {
+    const { role, disabled } = await signedInUser(session, users)
+    return disabled ? undefined : role
   }
 
   async function askAgain(req: Request, res: Response): Promise<void> {
@@ -85,7 +83,7 @@ export function adminRoutes({ users, sessions, auth, freshFor, say }: Context): 
   }
 
   async function readFacts(req: Request): Promise<AdminFacts> {
-    const admin = await signedInUser(req, users)
+    const admin = await signedInUser(req.session, users)
     const search = text(req.query.q)
     const { users: found, next } = users.page({ after: text(req.query.after), search, limit: PAGE_SIZE })
     const rows = await Promise.all(found.map(async user => ({ user, sessions: (await sessions.list(user.id)).length })))
@@ -110,8 +108,8 @@ function counted(sessions: number): string {
   return sessions === 1 ? 'One session' : `${sessions} sessions`
 }
 
-function publicFacts({ id, email, role, createdAt }: User): object {
-  return { id, email, role, createdAt }
+function publicFacts({ id, email, role, disabled, createdAt }: User): object {
+  return { id, email, role, disabled, createdAt }
 }
 
 /** A query parameter may come twice, or not at all. */

@@ -16,7 +16,7 @@ export function homeRoutes({ users, sessions, say }: Context): Router {
   })
 
   router.get('/dashboard', requireAuth({ loginPath: '/login', answer: say }), async (req, res) => {
-    const user = await signedInUser(req, users)
+    const user = await signedInUser(req.session, users)
     const devices = await sessions.devices(req.session)
     answer(req, res, {
       json: { userId: user.id, role: user.role },

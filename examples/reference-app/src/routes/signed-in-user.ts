@@ -1,5 +1,4 @@
-import { assertSignedIn, CoatcheckError } from 'coatcheck'
-import type { Request } from 'express'
+import { assertSignedIn, CoatcheckError, type Session } from 'coatcheck'
 import type { User, Users } from '../users.ts'
 
 /**
@@ -8,10 +7,10 @@ import type { User, Users } from '../users.ts'
  *
  * @throws CoatcheckError `NOT_AUTHENTICATED`
  */
-export async function signedInUser(req: Request, users: Users): Promise<User> {
-  assertSignedIn(req.session)
-  const user = users.byId(req.session.userId)
+export async function signedInUser(session: Session, users: Users): Promise<User> {
+  assertSignedIn(session)
+  const user = users.byId(session.userId)
   if (user !== undefined) return user
-  await req.session.logout()
+  await session.logout()
   throw new CoatcheckError('NOT_AUTHENTICATED', 'The account of this session is gone.')
 }
