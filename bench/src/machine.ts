@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
+import { storeVersions } from './apps/shared-stores.ts'
 import type { Schedule } from './measure/throughput.ts'
 import type { Cores } from './processes/cores.ts'
 
@@ -13,6 +14,12 @@ const LIBRARIES = [
   'better-auth',
   'hono',
   '@hono/node-server',
+  'fastify',
+  '@fastify/session',
+  'connect-redis',
+  'connect-pg-simple',
+  'redis',
+  'pg',
 ]
 
 /** What a reader must know to judge the numbers; nothing that tells whose machine it was. */
@@ -24,7 +31,10 @@ export async function describeMachine(cores: Cores, schedule: Schedule): Promise
     node: process.version,
     machine: `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}`,
     cores:
-      cores.server === undefined ? 'not bound: no taskset, or a single core' : `server on ${cores.server}, load on ${cores.load}`,
+      cores.server === undefined
+        ? 'not bound: no taskset, or a single core'
+        : `server on ${cores.server}, load and the stores' servers on ${cores.load}`,
+    stores: await storeVersions(),
     schedule: `${rounds} rounds of ${sliceMs} ms a subject, ${connections} keep-alive connections`,
     libraries: (await Promise.all(LIBRARIES.map(version))).join(', '),
   }

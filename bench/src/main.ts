@@ -1,11 +1,17 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { describeMachine } from './machine.ts'
+import { measureBytes } from './measure/bytes.ts'
 import { measureInProcess } from './measure/in-process.ts'
-import type { StoreCalls } from './measure/store-calls.ts'
+import { measureLogins } from './measure/logins.ts'
+import { measureRevocation } from './measure/revocation.ts'
+import { countStoreCalls } from './measure/store-calls.ts'
 import { measureThroughput, startServers, stopServers } from './measure/throughput.ts'
-import { type BenchOptions, readOptions } from './options.ts'
-import { chooseCores } from './processes/cores.ts'
+import { type BenchOptions, type Part, readOptions } from './options.ts'
+import { type Cores, chooseCores } from './processes/cores.ts'
+import { startStoreServers } from './processes/store-servers.ts'
 import { addedInProcess, type Findings, throughputRows, toMarkdown, warnings } from './report.ts'
+import type { StoreUrl } from './subject.ts'
+import { verdictsOn } from './verdicts.ts'
 
 const options = readOptions(process.argv.slice(2))
 const findings = await measure(options)
@@ -14,31 +20,75 @@ if (options.write) await write(findings)
 // A subject that could not be measured is a failure of the run, never a shorter table.
 if (findings.missing.size > 0) process.exitCode = 1
 
-async function measure({ subjects, schedule, loopRounds, loopMs }: BenchOptions): Promise<Findings> {
+async function measure(options: BenchOptions): Promise<Findings> {
+  const { subjects, schedule, loopRounds, loopMs } = options
   const cores = chooseCores()
-  const servers = await startServers(subjects, cores.server)
-  const throughput = await measureThroughput(servers, schedule, cores)
-  await stopServers(servers)
-  // Fresh processes: code that has long served a network is compiled for other shapes of request than the loop's.
-  const loops = await startServers(
-    subjects.filter(({ name, inProcess }) => inProcess && throughput.has(name)),
-    cores.server,
-  )
-  const inProcess = await measureInProcess(loops, loopRounds, loopMs)
-  await stopServers(loops)
-  const missing = new Map(servers.failed)
-  const storeCalls = await storeCallsOr(missing)
-  return { machine: await describeMachine(cores, schedule), subjects, throughput, inProcess, storeCalls, missing }
+  const missing = new Map<string, string>()
+  const stores = await startStoreServers(neededBy(options), cores.load)
+  for (const [name, why] of stores.missing) missing.set(name, why)
+  try {
+    const servers = await startServers(subjects, cores.server)
+    const throughput = await measureThroughput(servers, schedule, cores)
+    await stopServers(servers)
+    // Fresh processes: code that has long served a network is compiled for other shapes of request than the loop's.
+    const loops = await startServers(
+      subjects.filter(({ name, inProcess }) => inProcess && throughput.has(name)),
+      cores.server,
+    )
+    const inProcess = await measureInProcess(loops, loopRounds, loopMs)
+    await stopServers(loops)
+    for (const [name, why] of servers.failed) missing.set(name, why)
+    const storeCalls = (await orMissing('store calls', missing, countStoreCalls)) ?? []
+    const parts = await measureParts(options, cores, missing)
+    const machine = await describeMachine(cores, schedule)
+    return { machine, subjects, throughput, inProcess, storeCalls, ...parts, missing }
+  } finally {
+    await stores.stop()
+  }
 }
 
-async function storeCallsOr(missing: Map<string, string>): Promise<readonly StoreCalls[]> {
+/** The servers that the subjects and parts share. */
+function neededBy({ subjects, parts }: BenchOptions): readonly StoreUrl[] {
+  const bySubjects = subjects.flatMap(({ needs }) => needs ?? [])
+  const byParts: StoreUrl[] = [
+    ...(parts.includes('revocation-redis') ? ['REDIS_URL' as const] : []),
+    ...(parts.includes('revocation-postgres') ? ['DATABASE_URL' as const] : []),
+  ]
+  return [...bySubjects, ...byParts]
+}
+
+async function measureParts(
+  { parts, revocations, filledSessions, loginRounds }: BenchOptions,
+  cores: Cores,
+  missing: Map<string, string>,
+): Promise<Pick<Findings, 'revocations' | 'bytes' | 'logins'>> {
+  const part = async <Found>(name: Part, act: () => Promise<Found>): Promise<Found | undefined> => {
+    if (!parts.includes(name)) return undefined
+    process.stderr.write(`${name}\n`)
+    return orMissing(name, missing, act)
+  }
+  const found = [
+    await part('revocation-redis', () => measureRevocation('redis', revocations, cores)),
+    await part('revocation-postgres', () => measureRevocation('postgres', revocations, cores)),
+  ]
+  return {
+    revocations: found.filter(one => one !== undefined),
+    bytes: (await part('bytes', () => measureBytes(filledSessions))) ?? [],
+    logins: await part('logins', () => measureLogins(loginRounds)),
+  }
+}
+
+/** What was found; or nothing, and why stands among what is missing. */
+async function orMissing<Found>(
+  name: string,
+  missing: Map<string, string>,
+  act: () => Promise<Found>,
+): Promise<Found | undefined> {
   try {
-    // Loaded here, so that the peers can be measured before ours is built.
-    const { countStoreCalls } = await import('./measure/store-calls.ts')
-    return await countStoreCalls()
+    return await act()
   } catch (error) {
-    missing.set('store calls', error instanceof Error ? error.message : String(error))
-    return []
+    missing.set(name, error instanceof Error ? error.message : String(error))
+    return undefined
   }
 }
 
@@ -56,8 +106,13 @@ function toJson(all: Findings): object {
     machine: all.machine,
     express: throughputRows(all, 'express'),
     hono: throughputRows(all, 'hono'),
+    fastify: throughputRows(all, 'fastify'),
     addedInProcess: addedInProcess(all),
     storeCalls: all.storeCalls,
+    revocations: all.revocations,
+    bytes: all.bytes,
+    logins: all.logins,
+    asked: verdictsOn(all),
     doubts: warnings(all),
     notMeasured: Object.fromEntries(all.missing),
     slices: Object.fromEntries([...all.throughput].map(([name, { slices }]) => [name, slices])),

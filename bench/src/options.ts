@@ -9,17 +9,26 @@ export interface BenchOptions {
   readonly schedule: Schedule
   readonly loopRounds: number
   readonly loopMs: number
+  /** What is measured beside the subjects. */
+  readonly parts: readonly Part[]
+  readonly revocations: number
+  readonly filledSessions: number
+  readonly loginRounds: number
   /** Only a run of everything, at full length, is written down unless asked for. */
   readonly write: boolean
 }
 
-const FULL: Schedule = { rounds: 11, sliceMs: 1000, warmMs: 250, firstWarmMs: 2000, connections: 32 }
+/** Measurements that are not of one subject, by their names for `--only`. */
+const PARTS = ['revocation-redis', 'revocation-postgres', 'bytes', 'logins'] as const
+export type Part = (typeof PARTS)[number]
+
+const FULL: Schedule = { rounds: 9, sliceMs: 1000, warmMs: 250, firstWarmMs: 2000, connections: 32 }
 const QUICK: Schedule = { rounds: 3, sliceMs: 500, warmMs: 150, firstWarmMs: 1000, connections: 32 }
 
 /**
- * `--quick`, `--only name,name` (limits are added), `--rounds n`, `--write`.
+ * `--quick`, `--only name,name` (of subjects, whose limits are added, and of parts), `--rounds n`, `--write`.
  *
- * @throws Error for a subject that does not exist, with the names of those that do
+ * @throws Error for a name that does not exist, with the names of those that do
  */
 export function readOptions(args: readonly string[]): BenchOptions {
   const { values } = parseArgs({
@@ -30,19 +39,27 @@ export function readOptions(args: readonly string[]): BenchOptions {
   const rounds = values.rounds === undefined ? schedule.rounds : Number(values.rounds)
   if (!Number.isSafeInteger(rounds) || rounds < 1) throw new Error(`--rounds takes a whole number above 0, not ${values.rounds}.`)
   return {
-    subjects: chosen(values.only?.split(',')),
+    ...chosen(values.only?.split(',')),
     schedule: { ...schedule, rounds },
     loopRounds: values.quick ? 3 : 9,
     loopMs: values.quick ? 200 : 400,
+    revocations: values.quick ? 500 : 10_000,
+    filledSessions: values.quick ? 20_000 : 1_000_000,
+    loginRounds: values.quick ? 1 : 6,
     write: values.write ?? !(values.quick || values.only),
   }
 }
 
-function chosen(names: readonly string[] | undefined): readonly SubjectEntry[] {
-  if (names === undefined) return SUBJECTS
-  const unknown = names.filter(name => !SUBJECTS.some(subject => subject.name === name))
-  if (unknown.length > 0)
-    throw new Error(`No subject ${unknown.join(', ')}. There are: ${SUBJECTS.map(({ name }) => name).join(', ')}.`)
+function chosen(names: readonly string[] | undefined): Pick<BenchOptions, 'subjects' | 'parts'> {
+  if (names === undefined) return { subjects: SUBJECTS, parts: PARTS }
+  const known = [...SUBJECTS.map(({ name }) => name), ...PARTS]
+  const unknown = names.filter(name => !known.includes(name))
+  if (unknown.length > 0) throw new Error(`No subject ${unknown.join(', ')}. There are: ${known.join(', ')}.`)
   const families = SUBJECTS.filter(({ name }) => names.includes(name)).map(({ family }) => family)
-  return SUBJECTS.filter(({ name, role, family }) => names.includes(name) || (role === 'limit' && families.includes(family)))
+  return {
+    subjects: SUBJECTS.filter(
+      ({ name, role, family }) => names.includes(name) || (role === 'limit' && families.includes(family)),
+    ),
+    parts: PARTS.filter(part => names.includes(part)),
+  }
 }

@@ -1,7 +1,12 @@
+import { list, percent, table } from './markdown.ts'
+import type { Bytes } from './measure/bytes.ts'
+import type { LoginLoad } from './measure/logins.ts'
+import type { Revocation } from './measure/revocation.ts'
 import type { StoreCalls } from './measure/store-calls.ts'
 import type { Slice, Throughput } from './measure/throughput.ts'
-import { median, range, spread } from './statistics.ts'
-import type { SubjectEntry } from './subject.ts'
+import { type Latency, median, range, spread } from './statistics.ts'
+import type { Family, SubjectEntry } from './subject.ts'
+import { verdictsOn } from './verdicts.ts'
 
 /** Everything that one run found out. */
 export interface Findings {
@@ -10,6 +15,9 @@ export interface Findings {
   readonly throughput: ReadonlyMap<string, Throughput>
   readonly inProcess: ReadonlyMap<string, readonly number[]>
   readonly storeCalls: readonly StoreCalls[]
+  readonly revocations: readonly Revocation[]
+  readonly bytes: readonly Bytes[]
+  readonly logins: LoginLoad | undefined
   /** What was not measured, and why. */
   readonly missing: ReadonlyMap<string, string>
 }
@@ -18,6 +26,8 @@ export interface Findings {
 export interface Row {
   readonly name: string
   readonly title: string
+  /** Over a server that other processes use too. */
+  readonly shared: boolean
   /** Requests a second, divided by the limit's of the same round; the median of the rounds, and their extremes. */
   readonly ratio: number
   readonly ratioRange: readonly [number, number]
@@ -25,6 +35,8 @@ export interface Row {
   /** The limit's processor time per request divided by this one's. */
   readonly cpuRatio: number
   readonly cpuUs: number
+  /** The part of the time in which it had its core; the rest it waited for its store. */
+  readonly coreShare: number
   readonly requestBytes: number
   readonly responseBytes: number
 }
@@ -37,34 +49,36 @@ const SCANT_CORE = 0.95
 const BUSY_LOAD = 0.9
 
 /** The rows of one family, in order; nothing without its limit. */
-export function throughputRows({ subjects, throughput }: Findings, family: SubjectEntry['family']): readonly Row[] {
+export function throughputRows({ subjects, throughput }: Findings, family: Family): readonly Row[] {
   const ofFamily = subjects.filter(subject => subject.family === family)
   const limit = throughput.get(ofFamily.find(({ role }) => role === 'limit')?.name ?? '')
   if (limit === undefined) return []
-  return ofFamily.flatMap(({ name, title }) => {
-    const own = throughput.get(name)
-    return own === undefined ? [] : [row(name, title, own, limit)]
+  return ofFamily.flatMap(subject => {
+    const own = throughput.get(subject.name)
+    return own === undefined ? [] : [row(subject, own, limit)]
   })
 }
 
-function row(name: string, title: string, own: Throughput, limit: Throughput): Row {
+function row({ name, title, needs }: SubjectEntry, own: Throughput, limit: Throughput): Row {
   const ratios = own.slices.map((slice, round) => slice.perSecond / limit.slices[round]!.perSecond)
   const cpuRatios = own.slices.map((slice, round) => limit.slices[round]!.cpuUs / slice.cpuUs)
   return {
     name,
     title,
+    shared: needs !== undefined,
     ratio: median(ratios),
     ratioRange: range(ratios),
     perSecond: median(own.slices.map(slice => slice.perSecond)),
     cpuRatio: median(cpuRatios),
     cpuUs: median(own.slices.map(slice => slice.cpuUs)),
+    coreShare: median(own.slices.map(slice => slice.coreShare)),
     requestBytes: own.requestBytes,
     responseBytes: own.responseBytes,
   }
 }
 
 /** What makes the numbers of this run doubtful, in words; empty on a quiet machine. */
-export function warnings({ throughput }: Findings): readonly string[] {
+export function warnings({ subjects, throughput }: Findings): readonly string[] {
   return [...throughput].flatMap(([name, { slices }]) => {
     const of = (value: (slice: Slice) => number) => slices.map(value)
     const rates = spread(of(slice => slice.perSecond))
@@ -74,7 +88,8 @@ export function warnings({ throughput }: Findings): readonly string[] {
       ...(rates > WIDE_SPREAD
         ? [`${name}: the middle half of the rounds lies ${percent(rates)} apart; the machine was not quiet.`]
         : []),
-      ...(core < SCANT_CORE
+      // What has its store elsewhere waits for it.
+      ...(core < SCANT_CORE && subjects.find(subject => subject.name === name)?.needs === undefined
         ? [`${name}: the server had only ${percent(core)} of its core; trust the processor column instead.`]
         : []),
       ...(load > BUSY_LOAD
@@ -88,11 +103,18 @@ export function warnings({ throughput }: Findings): readonly string[] {
 export function toMarkdown(findings: Findings): string {
   const parts = [
     ['# Bench', ...Object.entries(findings.machine).map(([key, value]) => `- ${key}: ${value}`)],
-    ['## Requests on one core', 'A signed-in, unchanged GET that reads its session.'],
-    throughputTable(findings, 'express'),
-    throughputTable(findings, 'hono'),
+    verdictsTable(findings),
+    [
+      '## Requests on one core',
+      'A signed-in, unchanged GET that reads its session. What is kept lives in the process or on its disk.',
+    ],
+    ...(['express', 'hono', 'fastify'] as const).map(family => ownTable(throughputRows(findings, family))),
+    sharedTable(throughputRows(findings, 'express')),
     inProcessTable(findings),
     storeCallsTable(findings.storeCalls),
+    revocationTable(findings.revocations),
+    bytesTable(findings.bytes),
+    loginsTable(findings.logins),
     list(
       '## Not measured',
       [...findings.missing].map(([name, why]) => `${name}: ${why}`),
@@ -105,19 +127,38 @@ export function toMarkdown(findings: Findings): string {
     .join('\n\n')}\n`
 }
 
-function throughputTable(findings: Findings, family: SubjectEntry['family']): readonly string[] {
-  const rows = throughputRows(findings, family)
+function verdictsTable(findings: Findings): readonly string[] {
+  const verdicts = verdictsOn(findings)
+  if (verdicts.length === 0) return []
+  const lines = verdicts.map(({ title, asked, measured, met }) => [title, asked, measured, met ? 'met' : 'MISSED'])
+  return ['## What is asked for', '', ...table(['', 'asked', 'measured', ''], lines)]
+}
+
+const RATIOS = ['of the limit', 'rounds', 'requests/s', 'by processor time', 'µs/request'] as const
+
+function ratios(one: Row): readonly string[] {
+  const rounds = one.ratioRange.map(value => value.toFixed(2)).join('–')
+  return [one.ratio.toFixed(2), rounds, String(Math.round(one.perSecond)), one.cpuRatio.toFixed(2), one.cpuUs.toFixed(1)]
+}
+
+function ownTable(all: readonly Row[]): readonly string[] {
+  const rows = all.filter(({ shared }) => !shared)
   if (rows.length === 0) return []
-  const lines = rows.map(one => [
-    one.title,
-    one.ratio.toFixed(2),
-    one.ratioRange.map(value => value.toFixed(2)).join('–'),
-    String(Math.round(one.perSecond)),
-    one.cpuRatio.toFixed(2),
-    one.cpuUs.toFixed(1),
-    `${one.requestBytes} / ${one.responseBytes}`,
-  ])
-  return table(['', 'of the limit', 'rounds', 'requests/s', 'by processor time', 'µs/request', 'bytes in / out'], lines)
+  const lines = rows.map(one => [one.title, ...ratios(one), `${one.requestBytes} / ${one.responseBytes}`])
+  return table(['', ...RATIOS, 'bytes in / out'], lines)
+}
+
+function sharedTable(all: readonly Row[]): readonly string[] {
+  if (!all.some(({ shared }) => shared)) return []
+  const lines = all
+    .filter(({ shared, name }) => shared || name === 'express-limit')
+    .map(one => [one.title, ...ratios(one), percent(one.coreShare)])
+  return [
+    '## The same over a server that others share',
+    'In the same rounds. The store’s server has the load’s core.',
+    '',
+    ...table(['', ...RATIOS, 'of its core'], lines),
+  ]
 }
 
 /** What each subject adds to the limit, by the difference of their loops in the same round. */
@@ -159,18 +200,48 @@ function storeCallsTable(rows: readonly StoreCalls[]): readonly string[] {
   return ['## Of 1000 unchanged signed-in requests', '', ...table(['', 'store calls', 'Set-Cookie'], lines)]
 }
 
-function list(title: string, lines: readonly string[]): readonly string[] {
-  return lines.length === 0 ? [] : [title, ...lines.map(line => `- ${line}`)]
+const LATENCY = ['number', 'p50, ms', 'p99, ms', 'max, ms'] as const
+
+function latencyCells({ count, p50, p99, max }: Latency): readonly string[] {
+  return [String(count), ...[p50, p99, max].map(ms => ms.toFixed(2))]
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = head.map((cell, column) => Math.max(...[cell, ...rows.map(cells => cells[column]!)].map(text => text.length), 3))
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join(' | ')} |`
-  const rule = `|${widths.map((width, column) => (column === 0 ? `:${'-'.repeat(width + 1)}` : `${'-'.repeat(width + 1)}:`)).join('|')}|`
-  return [line(head), rule, ...rows.map(line)]
+function revocationTable(rows: readonly Revocation[]): readonly string[] {
+  if (rows.length === 0) return []
+  const lines = rows.flatMap(({ store, refused, bare, servedAfter }) => [
+    [`${store}: from revoke() to refusal`, ...latencyCells(refused), String(servedAfter)],
+    [`${store}: the bare round trip`, ...latencyCells(bare), ''],
+  ])
+  return [
+    '## A revocation reaches another process',
+    'Near cache in both, the session in the memory of the one that is asked, 32 connections at full speed on it.',
+    `Meanwhile it served ${rows.map(({ store, loadPerSecond }) => `${Math.round(loadPerSecond)} requests/s (${store})`).join(', ')}.`,
+    '',
+    ...table(['', ...LATENCY, 'served after revoke()'], lines),
+  ]
 }
 
-function percent(part: number): string {
-  return `${Math.round(part * 100)} %`
+function bytesTable(rows: readonly Bytes[]): readonly string[] {
+  if (rows.length === 0) return []
+  const lines = rows.map(({ title, perSession, indexes }) => [title, perSession.toFixed(0), indexes?.toFixed(0) ?? ''])
+  return [
+    '## Bytes of a session',
+    `At ${rows[0]!.sessions} sessions of as many people, with 120 bytes of the application’s data.`,
+    '',
+    ...table(['', 'bytes', 'of them indexes'], lines),
+  ]
+}
+
+function loginsTable(load: LoginLoad | undefined): readonly string[] {
+  if (load === undefined) return []
+  const lines = [
+    ['alone', ...latencyCells(load.idle)],
+    [`while ${load.logins} people sign in`, ...latencyCells(load.busy)],
+  ]
+  return [
+    '## A signed-in request while passwords are hashed',
+    `All cores, argon2id as by default; the server’s memory grew by ${load.memoryMiB.toFixed(0)} MiB at most.`,
+    '',
+    ...table(['', ...LATENCY], lines),
+  ]
 }

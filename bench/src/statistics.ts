@@ -16,3 +16,22 @@ export function spread(values: readonly number[]): number {
   const at = (part: number) => sorted[Math.round((sorted.length - 1) * part)]!
   return (at(0.75) - at(0.25)) / median(values)
 }
+
+/** The value below which this part of the values lies; the greatest for 1. */
+export function quantile(values: readonly number[], part: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(Math.floor(sorted.length * part), sorted.length - 1)] ?? Number.NaN
+}
+
+/** The middle, the 99th percentile, and the greatest. */
+export interface Latency {
+  readonly count: number
+  readonly p50: number
+  readonly p99: number
+  readonly max: number
+}
+
+/** Of so many milliseconds. */
+export function latencyOf(ms: readonly number[]): Latency {
+  return { count: ms.length, p50: quantile(ms, 0.5), p99: quantile(ms, 0.99), max: quantile(ms, 1) }
+}

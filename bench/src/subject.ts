@@ -29,15 +29,22 @@ export interface SubjectEntry {
   readonly name: string
   readonly title: string
   /** Ratios are taken to the limit of the same family. */
-  readonly family: 'express' | 'hono'
+  readonly family: Family
   readonly role: 'limit' | 'peer' | 'ours'
   /** People signed in; fewer than `PEOPLE` only where a peer's own test store scans linearly. */
   readonly people?: number
   /** Measured in process too. */
   readonly inProcess: boolean
-  /** The environment variable that must name the server which the subject needs, such as `REDIS_URL`. */
-  readonly needs?: string
+  /** The server that it shares with other processes, by the environment variable with its address. */
+  readonly needs?: StoreUrl
 }
+
+/** Frameworks, each with a limit of its own. */
+export const FAMILIES = ['express', 'hono', 'fastify'] as const
+export type Family = (typeof FAMILIES)[number]
+
+/** The environment variables that name the servers. */
+export type StoreUrl = 'REDIS_URL' | 'DATABASE_URL'
 
 /** How many people are signed in at once; requests go round all of them. */
 export const PEOPLE = 1000

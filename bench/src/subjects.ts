@@ -1,4 +1,4 @@
-import { PEOPLE, type StartSubject, type SubjectEntry, userIds } from './subject.ts'
+import { FAMILIES, PEOPLE, type StartSubject, type SubjectEntry, userIds } from './subject.ts'
 
 /** Every subject, in the table's order. A new one is a file in `subjects/` and a line here. */
 export const SUBJECTS: readonly SubjectEntry[] = [
@@ -11,15 +11,24 @@ export const SUBJECTS: readonly SubjectEntry[] = [
   entry('express-session-memorystore', 'express-session, memorystore', 'peer'),
   entry('express-jsonwebtoken', 'jsonwebtoken', 'peer'),
   entry('express-better-auth', 'better-auth getSession, memory adapter', 'peer', { people: 10 }),
+  entry('express-coatcheck-redis-near', 'Coatcheck, near cache on Redis', 'ours', { needs: 'REDIS_URL' }),
+  entry('express-coatcheck-redis', 'Coatcheck, Redis, strict', 'ours', { needs: 'REDIS_URL' }),
+  entry('express-session-redis', 'express-session, connect-redis', 'peer', { needs: 'REDIS_URL' }),
+  entry('express-coatcheck-postgres-near', 'Coatcheck, near cache on Postgres', 'ours', { needs: 'DATABASE_URL' }),
+  entry('express-coatcheck-postgres', 'Coatcheck, Postgres, strict', 'ours', { needs: 'DATABASE_URL' }),
+  entry('express-session-postgres', 'express-session, connect-pg-simple', 'peer', { needs: 'DATABASE_URL' }),
   entry('hono-limit', 'Hono, one no-op middleware (the limit)', 'limit'),
   entry('hono-coatcheck-memory', 'Coatcheck on Hono, memory', 'ours'),
+  entry('fastify-limit', 'Fastify 5, one no-op hook (the limit)', 'limit'),
+  entry('fastify-session', '@fastify/session, its memory store', 'peer'),
 ]
 
 type Rest = Partial<Pick<SubjectEntry, 'people' | 'needs' | 'inProcess'>>
 
 function entry(name: string, title: string, role: SubjectEntry['role'], rest: Rest = {}): SubjectEntry {
-  const family = name.startsWith('hono-') ? 'hono' : 'express'
-  return { name, title, family, role, inProcess: family === 'express', ...rest }
+  const family = FAMILIES.find(family => name.startsWith(`${family}-`))!
+  // What asks a server waits for it, and leaves the loop idle meanwhile.
+  return { name, title, family, role, inProcess: family === 'express' && rest.needs === undefined, ...rest }
 }
 
 /** The subject of that name, running. */

@@ -1,28 +1,61 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
-import { expect, onTestFinished, test } from 'vitest'
-import type { Subject } from '../src/subject.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createClient } from 'redis'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { service } from '../../test/services/service.ts'
+import type { StoreUrl, Subject } from '../src/subject.ts'
 import { SUBJECTS, startSubject } from '../src/subjects.ts'
 
-const HERE = SUBJECTS.filter(({ needs }) => needs === undefined)
+const [redis, postgres] = [await service('redis'), await service('postgres')]
+const servers: Record<StoreUrl, typeof redis> = { REDIS_URL: redis, DATABASE_URL: postgres }
+for (const [name, { url }] of Object.entries(servers)) if (url !== undefined) process.env[name] = url
 
-for (const { name, family } of HERE) {
-  test(`${name} knows everybody by name and answers with the bytes of its limit`, async () => {
-    const [subject, limit] = [await listening(name), await listening(`${family}-limit`)]
-    const expected = headersOf(await answerTo(limit, limit.signedIn[0]!.cookie))
-    for (const { cookie, userId } of subject.signedIn.slice(-10)) {
-      const text = await answerTo(subject, cookie)
-      expect(headersOf(text)).toEqual(expected)
-      expect(text.slice(text.indexOf('\r\n\r\n') + 4)).toBe(JSON.stringify({ userId }))
-    }
-  })
+for (const { name, family, needs } of SUBJECTS) {
+  test.skipIf(needs && servers[needs].missing)(
+    `${name} knows everybody by name and answers with the bytes of its limit`,
+    async () => {
+      const [subject, limit] = [await listening(name), await listening(`${family}-limit`)]
+      const expected = headersOf(await answerTo(limit, limit.signedIn[0]!.cookie))
+      for (const { cookie, userId } of subject.signedIn.slice(-10)) {
+        const text = await answerTo(subject, cookie)
+        expect(headersOf(text)).toEqual(expected)
+        expect(text.slice(text.indexOf('\r\n\r\n') + 4)).toBe(JSON.stringify({ userId }))
+      }
+    },
+  )
 }
 
 test('requests to ours and to the limit have the same length', async () => {
   const ours = await listening('express-coatcheck-memory')
   const limit = await listening('express-limit')
   expect(new Set([...ours.signedIn, ...limit.signedIn].map(({ cookie }) => cookie.length)).size).toBe(1)
+})
+
+describe.skipIf(redis.missing)('near cache on Redis', () => {
+  test('what was read once is not asked of Redis again; strictly it is, each time', async () => {
+    const monitor = await createClient({ url: redis.url! }).connect()
+    onTestFinished(() => monitor.destroy())
+    const reads: string[] = []
+    await monitor.monitor(line => void (/"MGET" "bench_/.test(line) && reads.push(line)))
+    for (const [name, expected] of [
+      ['express-coatcheck-redis-near', 0],
+      ['express-coatcheck-redis', 20],
+    ] as const) {
+      const subject = await listening(name)
+      const askAll = async () => {
+        for (const { cookie } of subject.signedIn.slice(0, 20)) await answerTo(subject, cookie)
+      }
+      await askAll()
+      // For what is on its way to the monitor.
+      await sleep(200)
+      reads.length = 0
+      await askAll()
+      await sleep(200)
+      expect(reads.length).toBe(expected)
+    }
+  })
 })
 
 async function listening(name: string): Promise<Subject & { port: number }> {

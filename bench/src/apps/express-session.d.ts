@@ -23,13 +23,13 @@ declare module 'express-session' {
     store?: MemoryStore
   }
 
-  interface ExpressSession {
+  interface Session {
     (options: Options): RequestHandler
     MemoryStore: typeof MemoryStore
   }
 
-  const session: ExpressSession
+  const session: Session
 
-  export { MemoryStore }
+  export { MemoryStore, type Session }
   export default session
 }

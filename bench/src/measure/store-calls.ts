@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { memoryStore } from 'coatcheck/memory'
 import session from 'express-session'
 import { coatcheckApp } from '../apps/coatcheck-express.ts'
+import { benchSessions } from '../apps/coatcheck-sessions.ts'
 import { expressSessionApp } from '../apps/express-session-app.ts'
 import { signInAll } from '../apps/sign-in.ts'
 import { type SignedIn, userIds } from '../subject.ts'
@@ -27,7 +28,7 @@ export async function countStoreCalls(): Promise<readonly StoreCalls[]> {
   const plain = new CountedStore(new session.MemoryStore(), EXPRESS_SESSION_CALLS)
   const rolling = new CountedStore(new session.MemoryStore(), EXPRESS_SESSION_CALLS)
   return [
-    await count('Coatcheck', ours, coatcheckApp(ours.store)),
+    await count('Coatcheck', ours, coatcheckApp(benchSessions(ours.store))),
     await count('express-session', plain, expressSessionApp(plain.store)),
     await count('express-session, rolling: true', rolling, expressSessionApp(rolling.store, true)),
   ]

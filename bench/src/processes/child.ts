@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { pinned } from './cores.ts'
 
 /** A process of ours on one core, which answers one message at a time. */
 export class Child {
@@ -54,8 +55,4 @@ export class Child {
       })
     })
   }
-}
-
-function pinned(core: number | undefined): readonly string[] {
-  return core === undefined ? [] : ['taskset', '-c', String(core)]
 }

@@ -14,6 +14,11 @@ export function chooseCores(): Cores {
   return { server: allowed.at(-1), load: allowed[0] }
 }
 
+/** What stands before a command that is bound to this core; nothing for one that is not. */
+export function pinned(core: number | undefined): readonly string[] {
+  return core === undefined ? [] : ['taskset', '-c', String(core)]
+}
+
 function allowedCores(): readonly number[] {
   if (process.platform !== 'linux' || spawnSync('taskset', ['-V']).status !== 0) return []
   const [, list = ''] = /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? []

@@ -1,9 +1,13 @@
 import { connect, type Socket } from 'node:net'
+import { setPriority } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { getRequest, openConnection } from './connection.ts'
 import type { SliceQuestion, SliceResult } from './messages.ts'
 
 // The load generator. One process on its own core: plain sockets, requests whose bytes are made beforehand, one request
 // at a time per connection (no pipelining). An HTTP client would cost more than the server that it measures.
+// It never sleeps, so what else runs on its core, the servers behind a store above all, has to go first.
+setPriority(10)
 process.on('message', async (question: SliceQuestion) => {
   process.send!(await runSlice(question))
 })
@@ -79,38 +83,16 @@ interface Shape {
 /** Asks once, slowly, and reads the answer as HTTP: all others must have its lengths. */
 async function learnShape(question: SliceQuestion): Promise<Shape> {
   const request = requestBytes(question, 0)
-  const text = await exchange(question.port, request)
+  const connection = await openConnection(question.port)
+  const text = await connection.ask(request)
+  connection.close()
   const body = text.slice(text.indexOf('\r\n\r\n') + 4)
   return { requestBytes: request.length, responseBytes: text.length, bodyBytes: body.length }
 }
 
-/** The whole answer to one request. */
-function exchange(port: number, request: Buffer): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(port, '127.0.0.1', () => socket.write(request))
-    let text = ''
-    socket.once('error', reject)
-    socket.once('close', () => reject(new Error(`The connection closed after: ${text}`)))
-    socket.on('data', data => {
-      text += data.toString('latin1')
-      if (!isWhole(text)) return
-      resolve(text)
-      socket.destroy()
-    })
-  })
-}
-
-function isWhole(text: string): boolean {
-  const end = text.indexOf('\r\n\r\n')
-  if (end === -1) return false
-  const [, length] = /^content-length: (\d+)$/im.exec(text.slice(0, end)) ?? []
-  if (length === undefined) throw new Error(`An answer without Content-Length: ${text}`)
-  return text.length >= end + 4 + Number(length)
-}
-
 function requestBytes({ port, signedIn }: SliceQuestion, person: number): Buffer {
   const { cookie } = signedIn[person]!
-  return Buffer.from(`GET /me HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAccept: application/json\r\nCookie: ${cookie}\r\n\r\n`)
+  return Buffer.from(getRequest(port, '/me', cookie))
 }
 
 const STATUS_AT = 'HTTP/1.1 '.length

@@ -44,3 +44,19 @@ export interface SliceResult {
   /** The first wrong answer; undefined if all were right. */
   readonly wrong?: string
 }
+
+/** Sessions to be made, ended, and asked for at the server behind this port. */
+export interface RevocationQuestion {
+  readonly port: number
+  readonly revocations: number
+}
+
+/** What was seen, one number for each session. */
+export interface RevocationResult {
+  /** Milliseconds of one request and its answer, for a session that nobody ended. */
+  readonly bareMs: number[]
+  /** Milliseconds from the end of `revoke()` to the first refusal's arrival. */
+  readonly refusedMs: number[]
+  /** Answers that still knew somebody after `revoke()` had resolved. */
+  servedAfter: number
+}

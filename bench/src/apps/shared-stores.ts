@@ -1,0 +1,82 @@
+import type { SessionStore } from 'coatcheck'
+import { migrate, postgresStore } from 'coatcheck/postgres'
+import { redisStore } from 'coatcheck/redis'
+import { Pool } from 'pg'
+import { createClient } from 'redis'
+
+/** A store over a server that other processes use too. */
+export interface SharedStore {
+  readonly store: SessionStore
+  close(): Promise<void>
+}
+
+/** The kinds that are measured. */
+export type SharedKind = 'redis' | 'postgres'
+
+/** Where the subjects with a near cache keep their sessions. */
+export const NEAR_CORNER = 'bench_near'
+
+/** A client of the bench's Redis, with the client's defaults. */
+export function redisClient(url = process.env.REDIS_URL!) {
+  return createClient({ url }).connect()
+}
+
+/** Bytes that a Redis has in use. */
+export async function usedMemory(client: Awaited<ReturnType<typeof redisClient>>): Promise<number> {
+  return Number(/^used_memory:(\d+)/m.exec(await client.info('memory'))?.[1])
+}
+
+/** A pool to the bench's Postgres, with the pool's defaults: ten connections at most. */
+export function postgresPool(url = process.env.DATABASE_URL): Pool {
+  return new Pool({ connectionString: url })
+}
+
+/**
+ * Ours over the bench's server of this kind, in a corner of its own. Processes that name the same corner share it.
+ *
+ * @param corner small letters and underscores: the prefix of the keys, or the schema
+ */
+export function sharedStore(kind: SharedKind, corner: string): Promise<SharedStore> {
+  return kind === 'redis' ? overRedis(corner) : overPostgres(corner)
+}
+
+async function overRedis(corner: string): Promise<SharedStore> {
+  const client = await redisClient()
+  return { store: redisStore(client, { prefix: `${corner}:` }), close: async () => client.destroy() }
+}
+
+async function overPostgres(schema: string): Promise<SharedStore> {
+  const pool = postgresPool()
+  await migrate(pool, { schema })
+  return { store: postgresStore(pool, { schema }), close: () => pool.end() }
+}
+
+/** What stands behind the stores, and the settings that matter. */
+export async function storeVersions(): Promise<string> {
+  const versions = [
+    ...(process.env.REDIS_URL ? [await redisVersion()] : []),
+    ...(process.env.DATABASE_URL ? [await postgresVersion()] : []),
+  ]
+  return versions.join('; ') || 'none'
+}
+
+async function redisVersion(): Promise<string> {
+  const client = await redisClient()
+  const [, version] = /^redis_version:(\S+)/m.exec(await client.info('server')) ?? []
+  const { appendonly } = await client.configGet('appendonly')
+  client.destroy()
+  return `Redis ${version}, appendonly ${appendonly}`
+}
+
+async function postgresVersion(): Promise<string> {
+  const pool = postgresPool()
+  const show = async (name: string) => `${name} ${(await pool.query(`SHOW ${name}`)).rows[0][name]}`
+  const settings = [
+    await show('server_version'),
+    await show('fsync'),
+    await show('synchronous_commit'),
+    await show('shared_buffers'),
+  ]
+  await pool.end()
+  return `Postgres ${settings.join(', ')}`
+}

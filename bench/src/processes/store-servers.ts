@@ -1,0 +1,55 @@
+import type { Missing } from '../../../test/services/machine.ts'
+import { postgresRecipe } from '../../../test/services/postgres.ts'
+import { redisRecipe } from '../../../test/services/redis.ts'
+import { type Recipe, type Server, startServer } from '../../../test/services/server.ts'
+import type { StoreUrl } from '../subject.ts'
+import { pinned } from './cores.ts'
+
+/** How each server that subjects share comes to be here; `args` are its program's own. */
+const RECIPES: Readonly<Record<StoreUrl, (args?: readonly string[]) => Promise<Recipe | Missing>>> = {
+  REDIS_URL: redisRecipe,
+  DATABASE_URL: postgresRecipe,
+}
+
+/** Servers of our own, whose addresses stand in the environment. */
+export interface StoreServers {
+  /** Why one could not be had. */
+  readonly missing: ReadonlyMap<StoreUrl, string>
+  /** Ends them, deletes their data, and takes their addresses out of the environment. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts a server for each address that the environment does not name already.
+ *
+ * @param core the core that they share; undefined where binding is not possible
+ */
+export async function startStoreServers(urls: readonly StoreUrl[], core: number | undefined): Promise<StoreServers> {
+  const started = new Map<StoreUrl, Server>()
+  const missing = new Map<StoreUrl, string>()
+  for (const url of new Set(urls)) {
+    if (process.env[url]) continue
+    const server = await startStoreServer(url, core)
+    if ('missing' in server) missing.set(url, server.missing)
+    else started.set(url, server)
+  }
+  for (const [url, server] of started) process.env[url] = server.url
+  return {
+    missing,
+    async stop() {
+      for (const url of started.keys()) delete process.env[url]
+      await Promise.all([...started.values()].map(server => server.stop()))
+    },
+  }
+}
+
+/** One server of our own. */
+export async function startStoreServer(
+  url: StoreUrl,
+  core: number | undefined,
+  args?: readonly string[],
+): Promise<Server | Missing> {
+  const recipe = await RECIPES[url](args)
+  if ('missing' in recipe) return recipe
+  return startServer({ ...recipe, command: place => [...pinned(core), ...recipe.command(place)] as [string, ...string[]] })
+}
