@@ -1,10 +1,12 @@
-import { randomText, sha256 } from '../core/crypto.ts'
+import { randomText } from '../core/crypto.ts'
 import { CoatcheckError, isCoatcheckError } from '../core/errors.ts'
-import { decodeRecord, encodeRecord, encodeSeenAt, type SessionRecord } from '../core/record.ts'
+import type { SessionRecord } from '../core/record.ts'
 import { EPOCH_KEPT_MS, type Marks, type ScanPage, type SessionStore, type Watch } from '../core/store.ts'
 import { linkOf, type RedisClient, type RedisLink, type Run, redisFailure, Script } from './redis/client.ts'
+import { decodeRecord, encodeRecord, encodeSeenAt, isMark, MARK_BYTES } from './redis/record.ts'
 import * as scripts from './redis/scripts.ts'
 import { topologyOf } from './redis/topology.ts'
+import { decodeIndex, encodeHour, encodeId, hourOf, placeOf, type UserIndex } from './redis/user-index.ts'
 import { watchMasters } from './redis/watch.ts'
 
 export type {
@@ -17,7 +19,7 @@ export type {
 } from './redis/client.ts'
 
 export interface RedisStoreOptions {
-  /** Before every key; `coatcheck:` unless given. Without braces, which would put all sessions on one node of a Cluster. */
+  /** Before every key; `cc:` unless given, since every session pays for it twice. Without braces, which would put all sessions on one node of a Cluster. */
   readonly prefix?: string
   /** How long a command may take, in milliseconds; 2000 unless given. A client alone may wait for a lost server forever. */
   readonly timeoutMs?: number
@@ -28,11 +30,12 @@ export interface RedisStoreOptions {
   readonly confirmRevocations?: { readonly replicas: number; readonly timeoutMs: number }
 }
 
-const MARK_BYTES = 8
 /** Longer than core may compare with it. */
 const EPOCH_TTL_MS = EPOCH_KEPT_MS + 60_000
 /** A file entry outlives its record by this much, so that no clock drops a living session from its person's list. */
 const FILE_SLACK_MS = 3_600_000
+/** An epoch of this hour or the one before is kept, and so for an hour at least. */
+const CLEAN_AFTER_HOURS = 1
 const MOST_FILED = 1000
 const MOST_SCANS_A_PAGE = 100
 const TIMEOUT_MS = 2000
@@ -42,6 +45,7 @@ const replaceScript = new Script(scripts.REPLACE)
 const touchScript = new Script(scripts.TOUCH)
 const deleteScript = new Script(scripts.DELETE)
 const fileScript = new Script(scripts.FILE)
+const unfileScript = new Script(scripts.UNFILE)
 const revokeScript = new Script(scripts.REVOKE)
 const carryOverScript = new Script(scripts.CARRY_OVER)
 
@@ -64,7 +68,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const wait = options.confirmRevocations?.timeoutMs ?? 0
   if (wait >= timeoutMs)
     throw new CoatcheckError('BAD_OPTION', 'redisStore: confirmRevocations.timeoutMs must be below timeoutMs.')
-  return new RedisStore(linkOf(client, timeoutMs), checkedPrefix(options.prefix ?? 'coatcheck:'), timeoutMs, options)
+  return new RedisStore(linkOf(client, timeoutMs), checkedPrefix(options.prefix ?? 'cc:'), timeoutMs, options)
 }
 
 function checkedTimeout(ms: number): number {
@@ -102,6 +106,7 @@ class RedisStore implements SessionStore {
 
   create(record: SessionRecord, forgetAt: number): Promise<'created' | 'taken' | 'refused'> {
     return this.#guarded('create', async () => {
+      if (!isMark(record.generation)) return 'refused'
       const key = this.#key(record.id)
       const set = await this.#link.run(key, ['SET', key, encodeRecord(record), 'NX', 'PXAT', String(forgetAt)])
       if (set === null) return 'taken'
@@ -152,7 +157,7 @@ class RedisStore implements SessionStore {
 
   listByUser(userId: string, limit: number): Promise<readonly SessionRecord[]> {
     return this.#guarded('listByUser', async () => {
-      const ids = await this.#filed(userId)
+      const ids = (await this.#index(userId)).ids.slice(-MOST_FILED)
       const { generation, values } = await this.#values(ids)
       // What has expired is noticed here. Not what is only of another generation: it may be on its way into this one.
       await this.#unfile(
@@ -174,14 +179,15 @@ class RedisStore implements SessionStore {
 
   revokeUser(userId: string, except?: string): Promise<readonly string[]> {
     return this.#guarded('revokeUser', async () => {
-      const keys = this.#userKeys(userId)
-      const filed = await revokeScript.run(this.#link, keys, [randomText(MARK_BYTES), String(EPOCH_TTL_MS)])
+      const { key, person } = this.#place(userId)
+      const args = [person, randomText(MARK_BYTES), encodeHour(hourOf(Date.now())), String(EPOCH_TTL_MS)]
+      const filed = await revokeScript.run(this.#link, [key], args)
       const generation = await this.#generation()
-      const ids = textsOf(filed).filter(id => id !== except)
+      const ids = decodeIndex(bytesOrNothing(filed)).ids.filter(id => id !== except)
       const deleted = await Promise.all(ids.map(id => deleteScript.run(this.#link, [this.#key(id)], ['1', userId])))
       // Only now: a crash half-way leaves them on file, for the next try to finish.
       await this.#unfile(userId, ids)
-      await Promise.all([keys[0], ...ids.map(id => this.#key(id))].map(key => this.#confirm(key)))
+      await Promise.all([key, ...ids.map(id => this.#key(id))].map(key => this.#confirm(key)))
       return ids.filter((_id, i) => wasAlive(deleted[i], generation))
     })
   }
@@ -241,10 +247,9 @@ class RedisStore implements SessionStore {
     return `${this.#prefix}generation`
   }
 
-  /** A person's two keys share a slot by their tag. The id is hashed: it is the application's, with any bytes. */
-  #userKeys(userId: string): readonly [string, string] {
-    const tag = `{${this.#prefix}${sha256(userId).slice(0, 22)}}`
-    return [`${this.#prefix}u:${tag}`, `${this.#prefix}e:${tag}`]
+  #place(userId: string): { readonly key: string; readonly person: Buffer } {
+    const { bucket, person } = placeOf(userId)
+    return { key: `${this.#prefix}u:${bucket}`, person }
   }
 
   async #generation(): Promise<string | undefined> {
@@ -257,8 +262,12 @@ class RedisStore implements SessionStore {
   }
 
   async #epoch(userId: string): Promise<string> {
-    const [, key] = this.#userKeys(userId)
-    return textOrNothing(await this.#link.run(key, ['GET', key])) ?? ''
+    return (await this.#index(userId)).epoch
+  }
+
+  async #index(userId: string): Promise<UserIndex> {
+    const { key, person } = this.#place(userId)
+    return decodeIndex(bytesOrNothing(await this.#link.run(key, ['HGET', key, person])))
   }
 
   /** The living records of these ids, each at its place. */
@@ -271,7 +280,7 @@ class RedisStore implements SessionStore {
   async #values(ids: readonly string[]): Promise<Values> {
     if (ids.length === 0) return { generation: undefined, values: [] }
     const [generation, ...values] = await this.#getAll([this.#generationKey, ...ids.map(id => this.#key(id))])
-    return { generation: textOrNothing(generation), values: values.map(textOrNothing) }
+    return { generation: textOrNothing(generation), values: values.map(bytesOrNothing) }
   }
 
   async #getAll(keys: readonly string[]): Promise<readonly unknown[]> {
@@ -299,25 +308,23 @@ class RedisStore implements SessionStore {
   /** Already on file: its beginning was completed, and no epoch of later is held against it. */
   async #isFiled({ id, userId }: SessionRecord): Promise<boolean> {
     if (userId === null) return true
-    const [key] = this.#userKeys(userId)
-    return (await this.#link.run(key, ['ZSCORE', key, id])) !== null
+    return (await this.#index(userId)).ids.includes(id)
   }
 
   async #file(record: SessionRecord): Promise<boolean> {
     if (record.userId === null) return true
+    const { key, person } = this.#place(record.userId)
     const endsAt = record.expiresAt + FILE_SLACK_MS
-    const args = [record.id, record.userEpoch, String(endsAt), String(Date.now())]
-    return (await fileScript.run(this.#link, this.#userKeys(record.userId), args)) === 1
-  }
-
-  async #filed(userId: string): Promise<readonly string[]> {
-    const [key] = this.#userKeys(userId)
-    return textsOf(await this.#link.run(key, ['ZRANGE', key, '0', String(MOST_FILED - 1), 'REV']))
+    const now = Date.now()
+    const [ends, before] = [encodeHour(hourOf(endsAt)), String(hourOf(now) - CLEAN_AFTER_HOURS)]
+    const args = [person, encodeId(record.id), record.userEpoch, ends, before, String(Math.max(endsAt - now, FILE_SLACK_MS))]
+    return (await fileScript.run(this.#link, [key], args)) === 1
   }
 
   async #unfile(userId: string, ids: readonly string[]): Promise<void> {
-    const [key] = this.#userKeys(userId)
-    if (ids.length > 0) await this.#link.run(key, ['ZREM', key, ...ids])
+    if (ids.length === 0) return
+    const { key, person } = this.#place(userId)
+    await unfileScript.run(this.#link, [key], [person, ...ids.map(encodeId)])
   }
 
   /** Waits until replicas have what was just written on the node of `key`, where that was asked for. */
@@ -343,7 +350,7 @@ class RedisStore implements SessionStore {
 
 interface Values {
   readonly generation: string | undefined
-  readonly values: readonly (string | undefined)[]
+  readonly values: readonly (Buffer | undefined)[]
 }
 
 type Outcome = 'saved' | 'repeated' | 'conflict' | 'gone' | 'renames'
@@ -353,7 +360,7 @@ function outcomeOf(answer: unknown): Outcome {
 }
 
 /** The record, unless it belongs to a generation that was ended; without any generation all are dead. */
-function aliveRecord(id: string, value: string | undefined, generation: string | undefined): SessionRecord | undefined {
+function aliveRecord(id: string, value: Buffer | undefined, generation: string | undefined): SessionRecord | undefined {
   if (value === undefined) return undefined
   const record = decodeRecord(id, value)
   return record.generation === generation ? record : undefined
@@ -364,13 +371,23 @@ function wasAlive(deleted: unknown, generation: string | undefined): boolean {
   return textsOf(deleted)[1] === generation && generation !== undefined
 }
 
-/** A client may be set to answer with Buffers. */
+/** We ask for Buffers; what is not stored, such as an OK, is text. */
 function text(value: unknown): string {
   return Buffer.isBuffer(value) ? value.toString() : String(value)
 }
 
 function textOrNothing(value: unknown): string | undefined {
   return value === null || value === undefined ? undefined : text(value)
+}
+
+/** Bytes that were read as text are lost: a wrapper around a client has to pass all arguments on. */
+function bytesOrNothing(value: unknown): Buffer | undefined {
+  if (value === null || value === undefined) return undefined
+  if (Buffer.isBuffer(value)) return value
+  throw new CoatcheckError(
+    'BAD_OPTION',
+    'redisStore needs answers as Buffers: hand it the client itself, or pass the options of sendCommand on to it.',
+  )
 }
 
 function textsOf(values: unknown): readonly string[] {

@@ -17,7 +17,7 @@ const redis = await service('redis')
 const cluster = await service('redis-cluster')
 
 const TIMEOUT_MS = 1000
-const GENERATION = 'coatcheck:generation'
+const GENERATION = 'cc:generation'
 /** A request may need several commands, and a save a second try. */
 const BOUND_MS = 8 * TIMEOUT_MS
 

@@ -7,9 +7,11 @@ import { Browser, SECRET } from '../core/world.ts'
 const [url = '', prefix = '', cookie = ''] = process.argv.slice(2)
 const redis = await createClient({ url }).connect()
 const client = {
-  sendCommand(args: string[]): Promise<unknown> {
-    if (args.some(arg => arg.startsWith(`${prefix}u:`))) process.kill(process.pid, 'SIGKILL')
-    return redis.sendCommand(args)
+  sendCommand(...[args, options]: Parameters<typeof redis.sendCommand>): Promise<unknown> {
+    if (args.includes('EVALSHA') && args.some(arg => arg.toString().startsWith(`${prefix}u:`))) {
+      process.kill(process.pid, 'SIGKILL')
+    }
+    return redis.sendCommand(args, options)
   },
 }
 const browser = new Browser()

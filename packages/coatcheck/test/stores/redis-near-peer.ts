@@ -15,9 +15,9 @@ const client = await createClient({ url })
 let reads = 0
 /** What the store calls of a client, the reads counted. */
 const handed = {
-  sendCommand(args: string[]): Promise<unknown> {
+  sendCommand(...[args, options]: Parameters<typeof client.sendCommand>): Promise<unknown> {
     if (args[0] === 'MGET') reads++
-    return client.sendCommand(args)
+    return client.sendCommand(args, options)
   },
   duplicate: (options: object) => createClient({ ...options, url: watchUrl }),
 }

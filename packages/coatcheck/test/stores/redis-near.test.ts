@@ -100,7 +100,7 @@ describe.skipIf(redis.missing)('law 9: a near cache over Redis in another proces
       .connect()
     endings.push(() => client.destroy())
     const handed = {
-      sendCommand: (args: string[]) => client.sendCommand(args),
+      sendCommand: (...args: Parameters<typeof client.sendCommand>) => client.sendCommand(...args),
       duplicate: (options: object) => createClient({ ...options, url }),
     }
     const store = redisStore(handed, { prefix })

@@ -1,24 +1,38 @@
 import { createHash } from 'node:crypto'
 import { CoatcheckError } from '../../core/errors.ts'
+import { within } from '../deadline.ts'
 
-/** Runs one command, its name first. */
-export type Run = (args: readonly string[]) => Promise<unknown>
+/** A part of a command. Records are bytes. */
+export type Argument = string | Buffer
+
+/** Runs one command, its name first. What is stored comes back as Buffers. */
+export type Run = (args: readonly Argument[]) => Promise<unknown>
+
+/** How we ask a client of `redis` for Buffers. */
+export interface NodeRedisCommandOptions {
+  readonly typeMapping: { readonly 36: typeof Buffer }
+}
 
 /** What we call of a `redis` (node-redis) client, or of a pool of such. */
 export interface NodeRedisClient {
-  sendCommand(args: string[]): Promise<unknown>
+  sendCommand(args: Argument[], options?: NodeRedisCommandOptions): Promise<unknown>
 }
 
 /** What we call of a `redis` Sentinel client. */
 export interface NodeRedisSentinel {
-  sendCommand(isReadonly: boolean | undefined, args: string[]): Promise<unknown>
+  sendCommand(isReadonly: boolean | undefined, args: Argument[], options?: NodeRedisCommandOptions): Promise<unknown>
   /** Told apart by this. */
   getMasterNode(): unknown
 }
 
 /** What we call of a `redis` cluster: it finds the node by the first key. */
 export interface NodeRedisCluster<Node = unknown> {
-  sendCommand(firstKey: string | undefined, isReadonly: boolean | undefined, args: string[]): Promise<unknown>
+  sendCommand(
+    firstKey: string | undefined,
+    isReadonly: boolean | undefined,
+    args: Argument[],
+    options?: NodeRedisCommandOptions,
+  ): Promise<unknown>
   /** Told apart from a single client by these. */
   readonly masters: Node[]
   nodeClient(node: Node): NodeRedisClient | Promise<NodeRedisClient>
@@ -26,7 +40,7 @@ export interface NodeRedisCluster<Node = unknown> {
 
 /** What we call of an `ioredis` client, Sentinel included. */
 export interface IoredisClient {
-  call(command: string, ...args: string[]): Promise<unknown>
+  callBuffer(command: string, ...args: Argument[]): Promise<unknown>
 }
 
 /** What we call of an `ioredis` cluster. */
@@ -38,7 +52,7 @@ export interface IoredisCluster extends IoredisClient {
 /** What we call of a `redis` client that `duplicate` made for us. */
 export interface TrackingClient {
   connect(): Promise<unknown>
-  sendCommand(args: string[]): Promise<unknown>
+  sendCommand(args: Argument[]): Promise<unknown>
   on(event: 'invalidate' | 'error' | 'end', heard: (what?: unknown) => void): unknown
   destroy(): void
 }
@@ -75,13 +89,15 @@ export type RedisClient =
 export interface RedisLink {
   readonly isCluster: boolean
   /** Runs a command on the node that holds `key`. */
-  run(key: string, args: readonly string[]): Promise<unknown>
+  run(key: string, args: readonly Argument[]): Promise<unknown>
   /** A runner for each master; one for a single server. */
   masters(): Promise<readonly Run[]>
   /** A connection of our own to each master, not connected yet, for `watch`; or why there can be none. */
   readonly trackers: (() => Promise<readonly TrackingClient[]>) | string
 }
 
+/** Strings of the protocol (RESP's type `$`) as Buffers. */
+const AS_BUFFERS: NodeRedisCommandOptions = { typeMapping: { 36: Buffer } }
 const NO_INVALIDATIONS = "ioredis drops the server's invalidation messages: use a client of 'redis' for a near cache"
 
 /**
@@ -107,7 +123,7 @@ function unboundLinkOf(client: RedisClient): RedisLink {
   if (isIoredis(client)) return ioredisLink(client)
   if (isNodeRedisCluster(client)) return nodeRedisClusterLink(client)
   if (isNodeRedisSentinel(client)) {
-    const run: Run = args => client.sendCommand(false, [...args])
+    const run: Run = args => client.sendCommand(false, [...args], AS_BUFFERS)
     return singleLink(run, "a Sentinel client of 'redis' gives no connection of our own: there is no near cache over it yet")
   }
   if (!hasMethod<NodeRedisClient>(client, 'sendCommand')) {
@@ -115,7 +131,7 @@ function unboundLinkOf(client: RedisClient): RedisLink {
   }
   const isPlain = hasMethod<Duplicable>(client, 'duplicate') && !('totalClients' in client)
   const trackers = isPlain ? async () => [trackingClientOf(client)] : 'it was given a pool: give redisStore a single client'
-  return singleLink(args => client.sendCommand([...args]), trackers)
+  return singleLink(args => client.sendCommand([...args], AS_BUFFERS), trackers)
 }
 
 function singleLink(run: Run, trackers: RedisLink['trackers']): RedisLink {
@@ -126,8 +142,8 @@ function nodeRedisClusterLink(client: NodeRedisCluster): RedisLink {
   const nodes = () => Promise.all(client.masters.map(node => client.nodeClient(node)))
   return {
     isCluster: true,
-    run: (key, args) => client.sendCommand(key, false, [...args]),
-    masters: async () => (await nodes()).map(node => args => node.sendCommand([...args])),
+    run: (key, args) => client.sendCommand(key, false, [...args], AS_BUFFERS),
+    masters: async () => (await nodes()).map(node => args => node.sendCommand([...args], AS_BUFFERS)),
     trackers: async () => (await nodes()).filter(node => hasMethod<Duplicable>(node, 'duplicate')).map(trackingClientOf),
   }
 }
@@ -154,24 +170,13 @@ function bad(what: string): CoatcheckError {
   return new CoatcheckError('BAD_OPTION', `redisStore ${what}`)
 }
 
-/** The answer, or a failure after so many milliseconds. */
-export async function within<Answer>(ms: number, answer: Promise<Answer>): Promise<Answer> {
-  const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => late.reject(new Error(`ETIMEDOUT: no answer within ${ms} ms`)), ms).unref()
-  try {
-    return await Promise.race([answer, late.promise])
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-function callIoredis(client: IoredisClient, [command = '', ...args]: readonly string[]): Promise<unknown> {
-  return client.call(command, ...args)
+function callIoredis(client: IoredisClient, [command = '', ...args]: readonly Argument[]): Promise<unknown> {
+  return client.callBuffer(String(command), ...args)
 }
 
 function isIoredis(client: unknown): client is IoredisClient {
   // ioredis has a sendCommand too, of another form.
-  return hasMethod<IoredisClient>(client, 'call') && hasMethod(client, 'defineCommand')
+  return hasMethod<IoredisClient>(client, 'callBuffer') && hasMethod(client, 'defineCommand')
 }
 
 function isIoredisCluster(client: unknown): client is IoredisCluster {
@@ -201,7 +206,7 @@ export class Script {
   }
 
   /** Runs it on the node of the first key; sends the text only where the server does not have it yet. */
-  async run(link: RedisLink, keys: readonly [string, ...string[]], args: readonly string[]): Promise<unknown> {
+  async run(link: RedisLink, keys: readonly [string, ...string[]], args: readonly Argument[]): Promise<unknown> {
     const rest = [String(keys.length), ...keys, ...args]
     try {
       return await link.run(keys[0], ['EVALSHA', this.#sha, ...rest])

@@ -2,24 +2,25 @@
  * The scripts that run on the server, one purpose each. Every one touches keys of a single slot, so that a Cluster runs
  * them unchanged; none depends on the server's clock.
  *
- * A record is `c1`, then fields parted by NUL: seen · version · tokenHash · userId · epoch · generation · … (see
- * `core/record.ts`). `seen` has a fixed place and width, so that text compares like the numbers.
+ * A record's layout is told in `record.ts`, an index's in `user-index.ts`. What is compared is unpacked first: Lua
+ * compares text by the server's locale.
  */
 
-/** The first seven fields of a record; nil for what we did not write. */
-const FIELDS = `
-local function fields(text)
-  if string.sub(text, 1, 3) ~= 'c1\\0' then return nil end
-  local found, from = {}, 1
-  for i = 1, 7 do
-    local to = string.find(text, '\\0', from, true)
-    if not to then return nil end
-    found[i] = string.sub(text, from, to - 1)
-    from = to + 1
-  end
-  return found
-end
+const FOREIGN = `
 local function foreign() return redis.error_reply('COATCHECK_FOREIGN') end
+`
+
+/** The fields of a record that scripts look at; nil for what we did not write. */
+const FIELDS = `${FOREIGN}
+local function fields(text)
+  if #text < 22 or string.sub(text, 1, 2) ~= 'c\\2' then return nil end
+  return {
+    seen = struct.unpack('>I6', text, 3),
+    version = struct.unpack('>I4', text, 9),
+    generation = string.sub(text, 13, 20),
+    user = string.sub(text, 23, 22 + string.byte(text, 22)),
+  }
+end
 `
 
 /**
@@ -35,27 +36,28 @@ local old = redis.call('GET', KEYS[1])
 if not old then return {'gone'} end
 local was, is = fields(old), fields(ARGV[1])
 if not was then return foreign() end
-if KEYS[2] and redis.call('GET', KEYS[2]) ~= was[7] then return {'gone'} end
-if string.sub(old, 14) == string.sub(ARGV[1], 14) then return {'repeated', was[7]} end
-if tonumber(was[3]) ~= tonumber(is[3]) - 1 or was[7] ~= is[7] then return {'conflict', was[7]} end
-if was[5] ~= is[5] and ARGV[3] ~= '1' then return {'renames', was[7]} end
+if KEYS[2] and redis.call('GET', KEYS[2]) ~= was.generation then return {'gone'} end
+if string.sub(old, 9) == string.sub(ARGV[1], 9) then return {'repeated', was.generation} end
+if was.version ~= is.version - 1 or was.generation ~= is.generation then return {'conflict', was.generation} end
+if was.user ~= is.user and ARGV[3] ~= '1' then return {'renames', was.generation} end
 local text = ARGV[1]
-if was[2] > is[2] then text = 'c1\\0' .. was[2] .. string.sub(text, 13) end
+if was.seen > is.seen then text = string.sub(text, 1, 2) .. string.sub(old, 3, 8) .. string.sub(text, 9) end
 local left = redis.call('PTTL', KEYS[1])
 redis.call('SET', KEYS[1], text, 'PXAT', ARGV[2])
 if left > redis.call('PTTL', KEYS[1]) then redis.call('PEXPIRE', KEYS[1], left) end
-return {'saved', was[7]}
+return {'saved', was.generation}
 `
 
 /**
  * Raises the last use in place, without reading the data.
  *
- * KEYS: record. ARGV: seen (9 characters), when to forget it (ms). Returns 1 if raised.
+ * KEYS: record. ARGV: seen (6 bytes), when to forget it (ms). Returns 1 if raised.
  */
 export const TOUCH = `
-local head = redis.call('GETRANGE', KEYS[1], 0, 11)
-if string.sub(head, 1, 3) ~= 'c1\\0' or string.sub(head, 4, 12) >= ARGV[1] then return 0 end
-redis.call('SETRANGE', KEYS[1], 3, ARGV[1])
+local head = redis.call('GETRANGE', KEYS[1], 0, 7)
+if #head < 8 or string.sub(head, 1, 2) ~= 'c\\2' then return 0 end
+if struct.unpack('>I6', head, 3) >= struct.unpack('>I6', ARGV[1]) then return 0 end
+redis.call('SETRANGE', KEYS[1], 2, ARGV[1])
 local left = redis.call('PTTL', KEYS[1])
 redis.call('PEXPIREAT', KEYS[1], ARGV[2])
 if left > redis.call('PTTL', KEYS[1]) then redis.call('PEXPIRE', KEYS[1], left) end
@@ -68,39 +70,99 @@ return 1
  * KEYS: record. ARGV: '1' to compare the owner or '0', the owner. Returns the owner and the generation, or nil.
  */
 export const DELETE = `${FIELDS}
-local old = redis.call('GET', KEYS[1])
-if not old then return false end
+local old = redis.call('GETRANGE', KEYS[1], 0, 276)
+if old == '' then return false end
 local was = fields(old)
 if not was then return foreign() end
-if ARGV[1] == '1' and was[5] ~= ARGV[2] then return false end
+if ARGV[1] == '1' and was.user ~= ARGV[2] then return false end
 redis.call('DEL', KEYS[1])
-return {was[5], was[7]}
+return {was.user, was.generation}
+`
+
+/** What scripts do with a person's index: where its entries begin (after the epoch), and which of them to keep. */
+const INDEX = `${FOREIGN}
+local SIZE = 19
+local function first(index)
+  local from = ({ i = 2, e = 13 })[string.sub(index, 1, 1)]
+  if from and (#index + 1 - from) % SIZE == 0 then return from end
+end
+local function kept(index, from, keeps)
+  local entries = {}
+  for at = from, #index, SIZE do
+    local entry = string.sub(index, at, at + SIZE - 1)
+    if keeps(entry) then entries[#entries + 1] = entry end
+  end
+  return table.concat(entries)
+end
+local function keepUntil(ms)
+  if redis.call('PTTL', KEYS[1]) < ms then redis.call('PEXPIRE', KEYS[1], ms) end
+end
 `
 
 /**
- * Files a record under its person, unless their sessions were ended since the login began.
+ * Files a record under its person, unless their sessions were ended since the login began. Entries that ended for good
+ * are dropped on the way; of a long index only at every 64th, so that its length is no burden to a login. So are four
+ * others' of the same bucket, if nothing in them is alive: nobody else would ever clean up after who does not come back.
  *
- * KEYS: index, epoch. ARGV: id, the login's epoch, when the record ends for good (ms), before when to clean up (ms).
- * Returns 1 if filed, 0 if the epoch is another.
+ * KEYS: bucket. ARGV: person, id (16 bytes), the login's epoch, the hour in which the record ends for good (3 bytes), the
+ * hour before which to clean up, for how long to keep the bucket (ms). Returns 1 if filed, 0 if the epoch is another.
  */
-export const FILE = `
-if (redis.call('GET', KEYS[2]) or '') ~= ARGV[2] then return 0 end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[4])
-redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
-local left = redis.call('PTTL', KEYS[1])
-redis.call('PEXPIREAT', KEYS[1], ARGV[3])
-if left > redis.call('PTTL', KEYS[1]) then redis.call('PEXPIRE', KEYS[1], left) end
+export const FILE = `${INDEX}
+local before = tonumber(ARGV[5])
+local function lives(entry) return struct.unpack('>I3', entry, 17) >= before end
+local old = redis.call('HGET', KEYS[1], ARGV[1]) or 'i'
+local from = first(old)
+if not from then return foreign() end
+if string.sub(old, 2, math.min(from - 1, 9)) ~= ARGV[3] then return 0 end
+local entries = string.sub(old, from)
+local count = #entries / SIZE
+if count < 64 or count % 64 == 0 then
+  entries = kept(old, from, function(entry) return string.sub(entry, 1, 16) ~= ARGV[2] and lives(entry) end)
+end
+redis.call('HSET', KEYS[1], ARGV[1], string.sub(old, 1, from - 1) .. entries .. ARGV[2] .. ARGV[4])
+keepUntil(tonumber(ARGV[6]))
+local others = redis.call('HRANDFIELD', KEYS[1], 4, 'WITHVALUES')
+for i = 1, #others, 2 do
+  local index = others[i + 1]
+  local begins = first(index)
+  local isMarked = begins == 13 and struct.unpack('>I3', index, 10) >= before
+  if begins and not isMarked and kept(index, begins, lives) == '' then redis.call('HDEL', KEYS[1], others[i]) end
+end
+return 1
+`
+
+/**
+ * Takes ids out of a person's index.
+ *
+ * KEYS: bucket. ARGV: person, ids of 16 bytes. Returns 1 if there was an index.
+ */
+export const UNFILE = `${INDEX}
+local old = redis.call('HGET', KEYS[1], ARGV[1])
+if not old then return 0 end
+local from = first(old)
+if not from then return foreign() end
+local out = {}
+for i = 2, #ARGV do out[ARGV[i]] = true end
+local entries = kept(old, from, function(entry) return not out[string.sub(entry, 1, 16)] end)
+if entries == '' and from == 2 then return redis.call('HDEL', KEYS[1], ARGV[1]) end
+redis.call('HSET', KEYS[1], ARGV[1], string.sub(old, 1, from - 1) .. entries)
 return 1
 `
 
 /**
  * Ends every login of a person that is under way, and tells which records there are to delete.
  *
- * KEYS: index, epoch. ARGV: the new epoch, how long to keep it (ms). Returns the ids.
+ * KEYS: bucket. ARGV: person, the new epoch, the hour in which it was set (3 bytes), for how long to keep it (ms).
+ * Returns the index.
  */
-export const REVOKE = `
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-return redis.call('ZRANGE', KEYS[1], 0, -1)
+export const REVOKE = `${INDEX}
+local old = redis.call('HGET', KEYS[1], ARGV[1]) or 'i'
+local from = first(old)
+if not from then return foreign() end
+local index = 'e' .. ARGV[2] .. ARGV[3] .. string.sub(old, from)
+redis.call('HSET', KEYS[1], ARGV[1], index)
+keepUntil(tonumber(ARGV[4]))
+return index
 `
 
 /**
@@ -113,11 +175,8 @@ local old = redis.call('GET', KEYS[1])
 if not old then return 0 end
 local was = fields(old)
 if not was then return foreign() end
-if was[7] ~= ARGV[1] then return 0 end
-local rest = 1
-for i = 1, 7 do rest = string.find(old, '\\0', rest, true) + 1 end
-was[3] = tostring(tonumber(was[3]) + 1)
-was[7] = ARGV[2]
-redis.call('SET', KEYS[1], table.concat(was, '\\0') .. '\\0' .. string.sub(old, rest), 'KEEPTTL')
+if was.generation ~= ARGV[1] then return 0 end
+local version = struct.pack('>I4', was.version + 1)
+redis.call('SET', KEYS[1], string.sub(old, 1, 8) .. version .. ARGV[2] .. string.sub(old, 21), 'KEEPTTL')
 return 1
 `

@@ -1,6 +1,7 @@
 import { randomText } from '../../core/crypto.ts'
 import type { Watch } from '../../core/store.ts'
-import { type Run, type TrackingClient, within } from './client.ts'
+import { within } from '../deadline.ts'
+import type { Run, TrackingClient } from './client.ts'
 import type { Topology } from './topology.ts'
 
 /** What a watch tells: a record's id, or null for everything. */
