@@ -8,9 +8,10 @@ import type { Answer } from '../core/guard.ts'
 import type { Session } from '../core/session.ts'
 import type { Sessions } from '../core/sessions.ts'
 import { isMistake } from '../http/answer.ts'
-import { commit, type Failing, finish, finishing, responseOf, withSession } from '../http/fetch.ts'
+import { commit, type Failing, finish, finishing, keepPolicy, responseOf, withSession } from '../http/fetch.ts'
 import { forwarded } from '../http/forwarded.ts'
 import { answerFor } from '../http/hold.ts'
+import { refuseBeside } from '../http/two-engines.ts'
 
 /** How the middleware was set, with every default filled in. */
 export interface Settings {
@@ -81,13 +82,17 @@ export function visitOf(c: Context, name: string): HonoVisit | undefined {
 /**
  * True if this very engine has been here before: mounted twice, it does nothing the second time.
  *
- * @throws CoatcheckError `NO_SESSION` if another one, or something else, has the name
+ * @throws CoatcheckError `NO_SESSION` if another one, or something else, has the name, or this one another; `BAD_OPTION`
+ *   beside one with the same cookies
  */
 export function isVisited(c: Context, name: string, sessions: Sessions): boolean {
   const visits = visitsOf(c)
-  if (visits?.some(visit => visit.sessions === sessions)) return true
-  const isTaken = visits === undefined ? c.get(name) !== undefined : visits.some(visit => visit.name === name)
-  if (!isTaken) return false
+  const visit = visits?.find(visit => visit.name === name)
+  if (visit?.sessions === sessions) return true
+  if (visit === undefined && (visits !== undefined || c.get(name) === undefined)) {
+    for (const here of visits ?? []) refuseBeside(here.sessions, here.name, sessions)
+    return false
+  }
   throw new CoatcheckError(
     'NO_SESSION',
     `c.var.${name} is taken: by another createSessions(), or another middleware. Give this one a name of its own: session(sessions, { as: 'adminSession' }).`,
@@ -239,7 +244,7 @@ export class HonoVisit implements Failing {
   /** An error of ours that Hono, or an `onError` that did not know it, answered with 500: it has an answer of its own. */
   #speakFor(error: unknown): void {
     if (!isCoatcheckError(error) || isMistake(error) || this.#c.res.status !== 500) return
-    this.#replace(responseOf(answerFor(told => this.#answer(told, this.#c), error)))
+    this.#replace(keepPolicy(this.#c.res, responseOf(answerFor(told => this.#answer(told, this.#c), error))))
   }
 
   #leaveWith(response: Response): void {

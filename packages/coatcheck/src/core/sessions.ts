@@ -58,6 +58,15 @@ export class Sessions {
     return this.#engine.open(cookie, facts)
   }
 
+  /** For adapters: the name of a cookie that both would set in a browser, one over the other's; undefined if there is none. */
+  sharedCookie(other: Sessions): string | undefined {
+    // What another copy of the package made says nothing of itself.
+    if (!(#engine in other)) return undefined
+    const [own, theirs] = [this.#engine.settings, other.#engine.settings]
+    if (own.attributes.path !== theirs.attributes.path || own.attributes.domain !== theirs.attributes.domain) return undefined
+    return [own.signedInCookie, own.visitCookie].find(name => name === theirs.signedInCookie || name === theirs.visitCookie)
+  }
+
   /** Calls `listener` for each such event from now on; the returned function ends that. */
   on<Name extends SessionEventName>(name: Name, listener: (event: SessionEvents[Name]) => unknown): () => void {
     return this.#engine.events.on(name, listener)

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import { isCoatcheckError } from '../core/errors.ts'
 import type { Answer } from '../core/guard.ts'
 import { isHttp2, type NodeResponse } from './node-response.ts'
+import { isPolicy } from './policy-headers.ts'
 
 /** Sends the answer, beside whatever headers are set already. A HEAD request gets the same head and no body. */
 export function sendAnswer(response: NodeResponse, answer: Answer, way: Pick<NodeResponse, 'write' | 'end'> = response): void {
@@ -15,9 +16,9 @@ export function sendAnswer(response: NodeResponse, answer: Answer, way: Pick<Nod
   way.end.call(response)
 }
 
-/** Takes everything back that was said of another answer: all headers but `Connection`, which is not about the answer. */
+/** Takes everything back that was said of another answer: all headers but `Connection` and those that are not about it. */
 export function clearHead(response: NodeResponse): void {
-  for (const name of response.getHeaderNames()) if (name !== 'connection') response.removeHeader(name)
+  for (const name of response.getHeaderNames()) if (name !== 'connection' && !isPolicy(name)) response.removeHeader(name)
   // Removing a `Date` of the handler's switched node's own off.
   response.sendDate = true
   // HTTP/2 sends trailers along with any body; HTTP/1.1 only with one of unknown length.

@@ -3,6 +3,7 @@ import type { Exchange, Outgoing } from '../core/exchange.ts'
 import type { Answer } from '../core/guard.ts'
 import type { MaybePromise } from '../core/store.ts'
 import { PERSONAL, varyWithCookie } from './head.ts'
+import { isPolicy } from './policy-headers.ts'
 
 /** Where errors go that the handler no longer hears of. */
 export interface Failing {
@@ -19,7 +20,7 @@ export function responseOf({ status, headers, body }: Answer): Response {
 
 /**
  * Saves the session, and gives the response that may leave then (law 4): the handler's with the session's headers, or
- * the refusal, in which nothing of the handler's is left. Where nothing has to be saved it does not wait.
+ * the refusal, in which nothing of the handler's is left but who may read it. Where nothing has to be saved it does not wait.
  *
  * A response that streams comes back with a body that calls `finish` before its end.
  */
@@ -46,11 +47,16 @@ export function commit(response: Response, exchange: Exchange, failing: Failing)
 function replaced(response: Response, error: unknown, exchange: Exchange, failing: Failing): Response {
   // Who writes to a stream that nobody will read is told so.
   response.body?.cancel(error).catch(() => {})
-  const refusal = failing.refuse(error)
-  if (exchange.owed.length === 0) return refusal
-  const answer = copyOf(refusal)
+  const answer = keepPolicy(response, failing.refuse(error))
   for (const cookie of exchange.owed) answer.headers.append('Set-Cookie', cookie)
   return answer
+}
+
+/** A copy of the answer that replaces this response, with the headers that are not about what it says. */
+export function keepPolicy({ headers }: Response, answer: Response): Response {
+  const copy = copyOf(answer)
+  for (const [name, value] of headers) if (isPolicy(name) && !copy.headers.has(name)) copy.headers.set(name, value)
+  return copy
 }
 
 /**

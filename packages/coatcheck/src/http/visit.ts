@@ -7,6 +7,7 @@ import type { Sessions } from '../core/sessions.ts'
 import { isMistake, sendAnswer } from './answer.ts'
 import { type AnswerTo, answerFor, hold, tell } from './hold.ts'
 import type { NodeResponse } from './node-response.ts'
+import { refuseBeside } from './two-engines.ts'
 
 /** Goes on with the request; with an error, to whoever answers to errors. */
 export type Next = (error?: unknown) => unknown
@@ -103,24 +104,43 @@ function warn(error: unknown): void {
 /** A request, and the visits that middlewares have put on it. */
 export type Visited = object & { [slot: symbol]: Visit | undefined }
 
+/** The names that this program uses: nearly always one, and then no request has to look for a second engine. */
+const names = new Set<string>()
+
 /** Where a request keeps its visit for the property of this name; one for all copies of the package. */
 export function slotFor(name: string): symbol {
+  names.add(name)
+  return symbolFor(name)
+}
+
+function symbolFor(name: string): symbol {
   return Symbol.for(`coatcheck.visit.${name}`)
 }
 
 /**
  * True if this very engine has been here before: mounted twice, it does nothing the second time.
  *
- * @throws CoatcheckError `NO_SESSION` if another one has the property
+ * @throws CoatcheckError `NO_SESSION` if another one has the property, or this one another; `BAD_OPTION` beside one with
+ *   the same cookies
  */
 export function isVisited(request: Visited, slot: symbol, name: string, sessions: Sessions): boolean {
   const visit = request[slot]
-  if (visit === undefined && !Object.hasOwn(request, name)) return false
+  if (visit === undefined && !Object.hasOwn(request, name)) {
+    if (names.size > 1) refuseBesideOthers(request, sessions)
+    return false
+  }
   if (visit?.sessions === sessions) return true
   throw new CoatcheckError(
     'NO_SESSION',
     `req.${name} is taken: by another createSessions(), or another session middleware. Give this one a name of its own: session(sessions, { as: 'adminSession' }).`,
   )
+}
+
+function refuseBesideOthers(request: Visited, sessions: Sessions): void {
+  for (const name of names) {
+    const here = request[symbolFor(name)]
+    if (here !== undefined) refuseBeside(here.sessions, name, sessions)
+  }
 }
 
 /**

@@ -204,6 +204,33 @@ for (const [version, express] of Object.entries(versions)) {
       })
     })
 
+    // Guard: in http/visit.ts `refuseBesideOthers`; without it a sign-in to the one silently replaces that to the other.
+    test('two engines that set cookies of one name, and one engine under two names, are an error that says what to do', async () => {
+      const options = { store: memoryStore(), secret: SECRET, production: false }
+      const clashes: Record<string, Sessions> = {
+        'the same': createSessions(options),
+        "the other's visit": createSessions({ ...options, cookie: { name: 'visit', visitName: 'staff-visit' } }),
+      }
+      const apart = createSessions({ ...options, cookie: { path: '/staff' } })
+      const build = (app: App, { sessions }: { sessions: Sessions }) => {
+        const staff = { as: 'staffSession' }
+        for (const [i, second] of Object.values(clashes).entries()) app.use(`/${i}`, session(sessions), session(second, staff))
+        app.use('/itself', session(sessions), express().use(session(sessions, staff)))
+        app.use('/staff', session(sessions), session(apart, staff), (_req, res) => void res.end('apart'))
+        app.use(showError)
+      }
+      await onStage(express, build, async ({ browser }) => {
+        for (const i of Object.keys(clashes).keys()) {
+          const { code, message } = JSON.parse((await browser.get(`/${i}`)).body)
+          expect(code).toBe('BAD_OPTION')
+          expect(message).toMatch(i === 0 ? /'sid'.*cookie: \{ name:/ : /'visit'.*cookie: \{ name:/)
+        }
+        const { code, message } = JSON.parse((await browser.get('/itself')).body)
+        expect([code, message]).toEqual(['NO_SESSION', expect.stringContaining("mounted already, as 'session'")])
+        expect((await browser.get('/staff')).body).toBe('apart')
+      })
+    })
+
     test('to assign to req.session is refused, and told how to sign out; elsewhere it is an ordinary property', async () => {
       const build = (app: App, { sessions }: { sessions: Sessions }) => {
         app.get('/elsewhere', (req, res) => {

@@ -192,6 +192,28 @@ describe('where the session is seen', () => {
     })
   })
 
+  // Guard: in hono-visit.ts `refuseBeside`.
+  test('two engines that set cookies of one name, and one engine under two names, are an error that says what to do', async () => {
+    const options = { store: memoryStore(), secret: SECRET, production: false }
+    const [second, apart] = [createSessions(options), createSessions({ ...options, cookie: { path: '/staff' } })]
+    const build = (app: App, sessions: Sessions) => {
+      const staff = { as: 'staffSession' }
+      app.use('/two', session(sessions), session(second, staff))
+      app.use('/staff', session(sessions), session(apart, staff)).get('/staff', c => c.text('apart'))
+      app.use('/itself', session(sessions)).route(
+        '/itself',
+        new Hono().use(session(sessions, staff)).get('/', c => c.text('in')),
+      )
+      app.onError((error, c) => c.json({ code: (error as { code?: string }).code, message: error.message }, 418))
+    }
+    await onStage(build, async ({ browser }) => {
+      const [two, itself] = [JSON.parse((await browser.get('/two')).body), JSON.parse((await browser.get('/itself')).body)]
+      expect(two).toEqual({ code: 'BAD_OPTION', message: expect.stringMatching(/'sid'.*cookie: \{ name:/) })
+      expect(itself).toEqual({ code: 'NO_SESSION', message: expect.stringContaining("mounted already, as 'session'") })
+      expect((await browser.get('/staff')).body).toBe('apart')
+    })
+  })
+
   test('to set the variable is refused, and told how to sign out; other variables are set as ever', async () => {
     const build = (app: App, sessions: Sessions) => {
       app.use(session(sessions))

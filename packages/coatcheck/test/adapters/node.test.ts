@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import http2 from 'node:http2'
+import https from 'node:https'
 import { Server as TlsServer } from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import {
@@ -105,10 +106,32 @@ function askOverHttp2(url: string): Served['ask'] {
     })
 }
 
+/** HTTPS requests of HTTP/1.1, each on a connection of its own: `fetch` takes no certificate of ours. */
+function askOverHttps(port: number): Served['ask'] {
+  return (path, { method, headers }) =>
+    new Promise<Reply>((resolve, reject) => {
+      const options = { port, path, method, headers, ca: certificate.cert, agent: false }
+      const asked = https.request({ host: 'localhost', ...options }, response => {
+        const reply = { status: response.statusCode ?? 0, headers: new Headers(), body: '' }
+        const lines = response.rawHeaders
+        for (let at = 0; at < lines.length; at += 2) reply.headers.append(lines[at] ?? '', lines[at + 1] ?? '')
+        response.setEncoding('utf8').on('data', part => {
+          reply.body += part
+        })
+        response.on('error', reject).on('end', () => resolve(reply))
+      })
+      asked.on('error', reject).end()
+    })
+}
+
 const protocols: Readonly<Record<string, AdapterHarness['serve']>> = {
   async http(site) {
     const server = createServer(listenerOf(site))
     return { ask: askOver(`http://127.0.0.1:${await listening(server)}`), close: () => closed(server) }
+  },
+  async https(site) {
+    const server = https.createServer(certificate, listenerOf(site))
+    return { ask: askOverHttps(await listening(server)), close: () => closed(server) }
   },
   async 'http2, over TLS'(site) {
     const server = http2.createSecureServer(certificate, listenerOf(site))
@@ -184,6 +207,73 @@ describe('withSession: a server without a framework', () => {
       expect(await warned).toEqual([expect.objectContaining({ name: 'CoatcheckError' })])
     })
   })
+})
+
+describe('two engines on one server', () => {
+  const options = { store: memoryStore(), secret: SECRET, production: false }
+  const sessions = createSessions(options)
+
+  /** What the second middleware says. */
+  async function said(second: Middleware): Promise<unknown> {
+    const layers = [session(sessions), second]
+    const server = createServer((request, response) => {
+      const next: Next = () => layers.shift()?.(request, response, next) ?? response.end('both')
+      try {
+        next()
+      } catch (error) {
+        response.end((error as { code: string }).code)
+      }
+    })
+    let body = ''
+    await during(server, async port => {
+      body = (await askOver(`http://127.0.0.1:${port}`)('/', { method: 'GET', headers: {} })).body
+    })
+    return body
+  }
+
+  // Guard: in http/visit.ts `refuseBesideOthers`.
+  test('are refused with cookies of one name, and one engine under two names; with a name each they work', async () => {
+    const as = 'staffSession'
+    expect(await said(session(createSessions(options), { as }))).toBe('BAD_OPTION')
+    expect(await said(session(sessions, { as }))).toBe('NO_SESSION')
+    expect(await said(session(sessions))).toBe('both')
+    const cookie = { name: 'staff', visitName: 'staff-visit' }
+    expect(await said(session(createSessions({ ...options, cookie }), { as }))).toBe('both')
+  })
+})
+
+describe('somebody else answers while the store is asked', () => {
+  const servers: Readonly<Record<string, (listener: Listener) => Listens>> = {
+    http: listener => createServer(listener),
+    http2: listener => http2.createSecureServer(certificate, listener),
+  }
+  for (const [protocol, serve] of Object.entries(servers)) {
+    // Guard: in http/visit.ts `!this.#response.headersSent`; without it the second answer is an error in nobody's hands.
+    test(`over ${protocol}: a time limit has the last word, and a late failure of the store nothing to say`, async () => {
+      const gate = gatedStore(memoryStore())
+      const sessions = createSessions({ store: gate.store, secret: SECRET, production: false })
+      const cookie = await sessions.issue('alice')
+      const enter = session(sessions)
+      const trouble: unknown[] = []
+      const settled = Promise.withResolvers<void>()
+      const server = serve((request, response) => {
+        Promise.resolve(enter(request, response, () => trouble.push('handled'))).then(
+          () => settled.resolve(),
+          error => settled.resolve(void trouble.push(error)),
+        )
+        response.statusCode = 504
+        response.end('too late')
+      })
+      const held = gate.hold('read')
+      await during(server, async port => {
+        const ask = protocol === 'http' ? askOver(`http://127.0.0.1:${port}`) : askOverHttp2(`https://localhost:${port}`)
+        const reply = await ask('/', { method: 'GET', headers: { cookie } })
+        held.fail(new Error('no connection'))
+        await settled.promise
+        expect([reply.status, reply.body, trouble]).toEqual([504, 'too late', []])
+      })
+    })
+  }
 })
 
 describe('a next of the own making', () => {

@@ -60,6 +60,26 @@ export const outageLaws: readonly AdapterLaw[] = [
     },
   },
   {
+    name: 'the answer instead of the handler says, as that did, who may read it: CORS and security headers stay',
+    async prove({ open, gate }) {
+      const headers = { 'Access-Control-Allow-Origin': 'https://shop.example', Vary: 'Origin', 'X-Frame-Options': 'DENY' }
+      const site = await open({
+        ...routes,
+        '/tell': ({ session }) => {
+          change(session, { told: 1 })
+          return { headers: { ...headers, ETag: '"mine"' } }
+        },
+      })
+      const browser = site.browser()
+      await browser.post('/login')
+      cutOff(gate, 'replace')
+      const reply = await browser.post('/tell')
+      assertError(reply, 503, OUTAGE)
+      for (const [name, value] of Object.entries(headers)) assert.ok(reply.headers.get(name)?.startsWith(value), name)
+      assert.equal(reply.headers.get('etag'), null)
+    },
+  },
+  {
     law: 6,
     name: 'where a new session cannot be stored the answer is 503, and no cookie is given',
     async prove({ open, gate }) {
