@@ -1,12 +1,17 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'pg'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { service } from '../../../../test/services/service.ts'
+import { createSessions } from '../../src/core/sessions.ts'
 import { statementsFor } from '../../src/stores/postgres/statements.ts'
 import { migrate, migrations, postgresStore } from '../../src/stores/postgres.ts'
 import { type StoreSpace, storeLaws } from '../../src/testing/index.ts'
 import { later, nextVersion, preparedRecord, sampleHash, storedRecord } from '../../src/testing/records.ts'
+import { Browser, SECRET } from '../core/world.ts'
 
 const postgres = await service('postgres')
 const url = postgres.url ?? 'postgres://127.0.0.1:1/none'
@@ -164,6 +169,19 @@ describe.skipIf(postgres.missing)('the postgres store', () => {
       expect(await sql(`SELECT id FROM ${schema}.sessions WHERE id = $1`, [dead.id])).toEqual([])
     }))
 
+  test('law 2: however prunes and revocations of everyone fall, the one that is carried over survives, and only it', () =>
+    inSchema(async ({ store, schema, second }) => {
+      const other = await second()
+      const kept = await storedRecord(store, { userId: 'admin' })
+      for (let round = 0; round < 100; round++) {
+        for (let i = 0; i < 3; i++) await storedRecord(store)
+        await Promise.all([store.revokeEveryone(kept.id), ...[other, store, other].map(each => each.prune?.(Date.now(), 10))])
+        expect(await store.read(kept.id)).toMatchObject({ version: kept.version + round + 1 })
+      }
+      await store.prune?.(Date.now(), 1000)
+      expect(await sql(`SELECT id FROM ${schema}.sessions`)).toEqual([{ id: kept.id }])
+    }))
+
   test('forgets epochs after ten minutes, not before', () =>
     inSchema(async ({ store, schema }) => {
       await store.revokeUser('alice')
@@ -234,8 +252,13 @@ describe.skipIf(postgres.missing)('the tables in postgres', () => {
       const record = await storedRecord(store, { userId: 'alice' })
       expect(await store.replace(nextVersion(record, { tokenHash: sampleHash() }), later())).toBe('saved')
       await store.touch(record.id, record.lastSeenAt + 1, later())
+      const heard: (string | null)[] = []
+      const watch = await store.watch?.(id => heard.push(id))
       await store.revokeEveryone(record.id)
       expect(await store.revokeUser('alice')).toEqual([record.id])
+      await watch?.prove()
+      expect(heard).toEqual([record.id, null, record.id])
+      await watch?.close()
       expect(await store.prune?.(Date.now(), 10)).toBe(0)
       await sql(`DROP OWNED BY ${role}`)
       await sql(`DROP ROLE ${role}`)
@@ -250,10 +273,21 @@ function withUser(user: string, password: string): string {
 }
 
 describe.skipIf(postgres.missing)('what is wrong with a postgres server is said by a typed error with what to do', () => {
+  const other = { port: 0 }
+  const web = createServer((_request, response) => void response.end('no Postgres'))
+  beforeAll(async () => {
+    await once(web.listen(0, '127.0.0.1'), 'listening')
+    other.port = (web.address() as AddressInfo).port
+  })
+  afterAll(() => web.close())
+
   const failing: [string, () => string, RegExp][] = [
     ['a wrong password', () => withUser(new URL(url).username, 'wrong'), /refused the password/],
     ['a wrong database', () => new URL('/nowhere', url).href, /no such database/],
+    ['a user that nobody made', () => withUser('nobody', 'x'), /refused the password|refused the user/],
     ['a port where nobody listens', () => 'postgres://127.0.0.1:1/postgres', /does not listen there/],
+    ['a host that is not there', () => 'postgres://nowhere.invalid/postgres', /host name that/],
+    ['a port where something else answers', () => `postgres://127.0.0.1:${other.port}/postgres`, /did not answer|no Postgres/],
     ['a database without our tables', () => url, /Run migrate\(pool\)/],
   ]
   for (const [what, where, remedy] of failing)
@@ -264,13 +298,57 @@ describe.skipIf(postgres.missing)('what is wrong with a postgres server is said 
       await expect(store.revokeUser('alice')).rejects.toMatchObject(expected)
     })
 
-  test('a server that takes no writes', () =>
+  // Guard: in statements.ts SERVER. See postgres-replica.test.ts for a real one.
+  test('a server that takes no writes gives no answers either', () =>
     inSchema(async ({ store, schema }) => {
-      const record = await preparedRecord(store)
+      const record = await storedRecord(store, { userId: 'alice' })
       const readOnly = postgresStore(pool(url, { options: '-c default_transaction_read_only=on' }), { schema })
-      await expect(readOnly.create(record, later())).rejects.toMatchObject({
-        message: expect.stringMatching(/read-only replica/),
+      const refused = { code: 'STORE_UNAVAILABLE', message: expect.stringMatching(/read-only replica/) }
+      await expect(readOnly.create(await preparedRecord(store), later())).rejects.toMatchObject(refused)
+      await expect(readOnly.read(record.id)).rejects.toMatchObject(refused)
+      await expect(readOnly.read('missing')).rejects.toMatchObject(refused)
+      await expect(readOnly.marks('alice')).rejects.toMatchObject(refused)
+      await expect(readOnly.listByUser('bob', 10)).rejects.toMatchObject(refused)
+      await expect(readOnly.scan(null, 10)).rejects.toMatchObject(refused)
+      await expect(readOnly.watch?.(() => {})).rejects.toMatchObject(refused)
+      expect(await store.read(record.id)).toEqual(record)
+    }))
+
+  test('a session of 10 MiB where maxDataBytes allows it, and is refused whole where not', () =>
+    inSchema(async ({ store }) => {
+      const cart = 'x'.repeat(10 * 1024 * 1024)
+      const shared = { store, secret: SECRET, production: false }
+      const wide = createSessions({ ...shared, maxDataBytes: 12 * 1024 * 1024 })
+      const browser = new Browser()
+      await browser.login(wide, 'alice')
+      await browser.request(wide, ({ session }) => Object.assign(session, { cart }))
+      const { session } = await browser.request(wide, () => {})
+      expect(Reflect.get(session, 'cart') === cart).toBe(true)
+      const narrow = createSessions(shared)
+      const tooLarge = browser.request(narrow, ({ session }) => Object.assign(session, { cart: `${cart}!` }))
+      await expect(tooLarge).rejects.toMatchObject({
+        code: 'SESSION_TOO_LARGE',
+        message: expect.stringMatching(/Nothing was saved/),
       })
+      expect(await browser.whoAmI(wide)).toBe('alice')
+    }))
+
+  test('a pool that gives no connection is not asked without end, and is asked again when it does', () =>
+    inSchema(async ({ schema }) => {
+      const tiny = pool(url, { max: 1 })
+      const store = postgresStore(tiny, { schema, timeoutMs: 100 })
+      const held = await tiny.connect()
+      const asked = await Promise.allSettled(Array.from({ length: 1000 }, () => store.read('x')))
+      for (const { status, ...outcome } of asked)
+        expect({ status, ...outcome }).toMatchObject({
+          status: 'rejected',
+          reason: { code: 'STORE_UNAVAILABLE', message: expect.stringMatching(/no connection to Postgres within 100 ms/) },
+        })
+      await expect(store.read('x')).rejects.toMatchObject({ message: expect.stringMatching(/for some time/) })
+      expect(tiny.waitingCount).toBe(1000)
+      held.release()
+      await expect.poll(async () => await store.read('x'), { timeout: 10_000 }).toBeUndefined()
+      expect(tiny.waitingCount).toBe(0)
     }))
 
   test('tables of another application', async () => {
@@ -319,5 +397,7 @@ describe.skipIf(postgres.missing)('what is wrong with a postgres server is said 
       expect(() => postgresStore(one, { schema })).toThrow(expect.objectContaining({ code: 'BAD_OPTION' }))
     for (const wrong of [undefined, {}, { query: one.query }])
       expect(() => Reflect.apply(postgresStore, undefined, [wrong])).toThrow(expect.objectContaining({ code: 'BAD_OPTION' }))
+    for (const wrong of [{ timeoutMs: 0 }, { timeoutMs: 1.5 }, { timeoutMs: 60_001 }, { timeoutMs: '2s' }, { listen: url }])
+      expect(() => Reflect.apply(postgresStore, undefined, [one, wrong])).toThrow(expect.objectContaining({ code: 'BAD_OPTION' }))
   })
 })

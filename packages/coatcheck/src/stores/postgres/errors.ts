@@ -22,6 +22,7 @@ const REMEDY: Readonly<Record<string, string>> = {
   53: 'is out of memory, disk or another resource.',
   ECONNREFUSED: 'does not listen there. Look at the host and port that the pool was made with, and whether the server runs.',
   ENOTFOUND: 'has a host name that nobody knows. Look at the host that the pool was made with.',
+  EAI_AGAIN: 'has a host name that cannot be looked up now. Look at the host that the pool was made with, and at the DNS.',
   ETIMEDOUT: 'does not answer. Look at the host and port, and at what stands between.',
   ECONNRESET: 'lost the connection. The pool connects anew by itself.',
 }
