@@ -3,11 +3,11 @@ import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
 import { isCoatcheckError } from 'coatcheck'
 import { createSessions } from 'coatcheck/express'
-import { sqliteStore } from 'coatcheck/sqlite'
 import { createApp } from './app.ts'
 import { type MadeAccount, makeFirstAccounts } from './first-accounts.ts'
 import { mailService } from './mail.ts'
 import { keptSecret } from './session-secret.ts'
+import { openSessionStore } from './session-store.ts'
 import { type Settings, SettingsError, settingsFrom } from './settings.ts'
 import { signInChecks } from './sign-in-checks.ts'
 import { openTries } from './tries.ts'
@@ -22,7 +22,8 @@ try {
   // What the person who started the app can mend is said in a sentence, without a stack.
   if (!(error instanceof SettingsError) && !isCoatcheckError(error)) throw error
   console.error(`Cannot start: ${error.message}`)
-  process.exitCode = 1
+  // Servers that were reached already would hold the process.
+  process.exit(1)
 }
 
 async function start(): Promise<void> {
@@ -31,7 +32,9 @@ async function start(): Promise<void> {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   const secret = settings.secret ?? keptSecret(dataDir)
   const users = new Users(join(dataDir, 'users.db'))
-  const sessions = createSessions({ store: sqliteStore(join(dataDir, 'sessions.db')), secret, production })
+  const kept = await openSessionStore(settings, join(dataDir, 'sessions.db'))
+  console.log(`Sessions are kept in ${kept.place}.`)
+  const sessions = createSessions({ store: kept.store, secret, production })
   const tries = await openTries(settings, join(dataDir, 'users.db'))
   const sendMail = mailService(production)
   const resetUrl = (token: string) => resetLink(settings, server, token)
@@ -46,6 +49,7 @@ async function start(): Promise<void> {
   onSignal(async () => {
     await closed(server)
     await sessions.close()
+    await kept.close()
     auth.close()
     await tries.close()
     users.close()

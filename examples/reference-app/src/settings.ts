@@ -22,9 +22,10 @@ export interface Settings {
   readonly publicUrl: string | undefined
   /** How long after a sign-in or confirmation dangerous acts are let pass: '10m'. */
   readonly freshFor: `${number}${'s' | 'm' | 'h'}`
-  /** Where tries to sign in are counted, instead of a file. */
+  /** Where sessions are kept, and where it can tries to sign in are counted, instead of in files: one of these at most. */
   readonly redisUrl: string | undefined
   readonly databaseUrl: string | undefined
+  readonly memcachedUrl: string | undefined
   readonly firstAccounts: readonly FirstAccount[]
 }
 
@@ -55,6 +56,7 @@ export function settingsFrom(env: Readonly<NodeJS.ProcessEnv>): Settings {
     freshFor: freshFor(env.FRESH_FOR || '10m'),
     redisUrl: env.REDIS_URL || undefined,
     databaseUrl: env.DATABASE_URL || undefined,
+    memcachedUrl: env.MEMCACHED_URL || undefined,
     firstAccounts: [
       firstAccount('admin', 'ADMIN', env.ADMIN_EMAIL, env.ADMIN_PASSWORD),
       firstAccount('member', 'MEMBER', env.MEMBER_EMAIL, env.MEMBER_PASSWORD),

@@ -59,7 +59,10 @@ describe('the first accounts', () => {
     }
     await first.stop()
     const second = await startApp(folder.path, env)
-    expect(second.output).toEqual([expect.stringMatching(/^Coatcheck reference app: http:\/\/localhost:\d+$/)])
+    expect(second.output).toEqual([
+      `Sessions are kept in ${join(folder.path, 'sessions.db')}.`,
+      expect.stringMatching(/^Coatcheck reference app: http:\/\/localhost:\d+$/),
+    ])
     await second.stop()
   })
 })

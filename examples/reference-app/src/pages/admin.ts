@@ -9,8 +9,8 @@ export const EVERYONE = 'sign out everyone'
 
 interface UserRow {
   readonly user: User
-  /** How many sessions are alive. */
-  readonly sessions: number
+  /** How many sessions are alive; undefined where the store keeps no lists. */
+  readonly sessions: number | undefined
 }
 
 export interface AdminFacts {
@@ -40,11 +40,14 @@ export function adminPage(frame: Frame, { admin, rows, next, search, problem }: 
 </form>
 </div>
 ${rows.length === 0 ? html`<p class="card empty">Nobody has such an address.</p>` : table(frame, rows, admin)}
+${rows.some(({ sessions }) => sessions === undefined) && unlisted}
 ${next !== null && html`<p class="below"><a class="button" href="/admin?${pageQuery(search, next)}">Next page</a></p>`}
 </section>
 ${everyone(frame, problem)}`,
   })
 }
+
+const unlisted = html`<p class="aside">How many sessions somebody has is not known: they are kept in Memcached, which keeps no lists. They can be ended all the same.</p>`
 
 function pageQuery(search: string, after: string): string {
   return new URLSearchParams({ ...(search === '' ? {} : { q: search }), after }).toString()
@@ -59,12 +62,12 @@ ${rows.map(({ user, sessions }) => person(frame, user, sessions, user.id === adm
 </table>`
 }
 
-function person(frame: Frame, user: User, sessions: number, isSelf: boolean): Html {
+function person(frame: Frame, user: User, sessions: number | undefined, isSelf: boolean): Html {
   return html`<tr>
 <th scope="row" class="break">${user.email}${isSelf && html` <span class="badge">You</span>`}${user.disabled && html` <span class="badge off">Disabled</span>`}</th>
 <td data-label="Role">${user.role}</td>
 <td data-label="Joined">${time(user.createdAt, onDate(user.createdAt))}</td>
-<td data-label="Sessions">${sessions}</td>
+<td data-label="Sessions">${sessions ?? 'not known'}</td>
 <td class="acts">
 <form method="post" action="/admin/users/${user.id}/revoke-sessions">${csrfField(frame)}<button aria-label="End all sessions of ${user.email}"${sessions === 0 && html` disabled`}>End sessions</button></form>
 ${!isSelf && html`${ability(frame, user)}${deletion(frame, user)}`}

@@ -8,12 +8,12 @@ import { time } from './time.ts'
 
 export interface DashboardFacts {
   readonly user: User
-  /** The person's sessions, this one first. */
-  readonly devices: readonly Device[]
+  /** The person's sessions, this one first; undefined where the store keeps no lists. */
+  readonly devices: readonly Device[] | undefined
 }
 
 export function dashboardPage(frame: Frame, { user, devices }: DashboardFacts): string {
-  const [here] = devices
+  const [here] = devices ?? []
   return layout({
     ...frame,
     title: 'Dashboard',
@@ -24,13 +24,17 @@ export function dashboardPage(frame: Frame, { user, devices }: DashboardFacts): 
 ${here && sessionCard(here)}
 <section class="card" aria-labelledby="devices">
 <h2 id="devices">Your devices</h2>
-<p class="figure"><strong>${devices.length}</strong> ${devices.length === 1 ? 'device is' : 'devices are'} signed in</p>
-<p><a class="button" href="/account/sessions">See your devices</a></p>
+${devices && count(devices)}
+<p><a class="button" href="/account/sessions">${devices ? 'See your devices' : 'Sign out other devices'}</a></p>
 </section>
 ${settingsCard}
 ${user.role === 'admin' && adminCard}
 </div>`,
   })
+}
+
+function count({ length }: readonly Device[]): Html {
+  return html`<p class="figure"><strong>${length}</strong> ${length === 1 ? 'device is' : 'devices are'} signed in</p>`
 }
 
 function sessionCard(here: Device): Html {

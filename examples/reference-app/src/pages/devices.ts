@@ -22,6 +22,18 @@ ${devices.length > 1 ? signOutOthers(frame, devices.length - 1) : html`<p class=
   })
 }
 
+/** Where the store keeps no lists: what can still be done, in plain words. */
+export function unlistedPage(frame: Frame): string {
+  return layout({
+    ...frame,
+    title: 'Your devices',
+    here: '/account/sessions',
+    main: html`<h1>Your devices</h1>
+<p class="lead">Where you are signed in cannot be shown here: sessions are kept in Memcached, which keeps no lists. You can still sign out everywhere but here.</p>
+<form class="below" method="post" action="/account/sessions/revoke-others">${csrfField(frame)}<button class="danger">Sign out all other devices</button></form>`,
+  })
+}
+
 function row(frame: Frame, device: Device, now: number): Html {
   const { name, kind } = deviceName(device.userAgent)
   return html`<li class="card device">

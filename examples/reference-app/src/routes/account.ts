@@ -4,8 +4,9 @@ import { type Request, type Response, Router } from 'express'
 import type { Context } from '../app.ts'
 import { deviceName } from '../device-name.ts'
 import { frameOf } from '../frame.ts'
-import { answer } from '../negotiation.ts'
-import { devicesPage } from '../pages/devices.ts'
+import { ifListed } from '../listing.ts'
+import { answer, wantsPage } from '../negotiation.ts'
+import { devicesPage, unlistedPage } from '../pages/devices.ts'
 import { Refusal } from '../refusals.ts'
 import { signedInUser } from './signed-in-user.ts'
 
@@ -18,7 +19,8 @@ export function accountRoutes({ users, sessions, say }: Context): Router {
 
   router.get(DEVICES, async (req, res) => {
     await signedInUser(req.session, users)
-    const devices = await sessions.devices(req.session)
+    const devices = await ifListed(sessions.devices(req.session))
+    if (devices === undefined) return sayUnlisted(req, res)
     answer(req, res, {
       json: { sessions: devices.map(deviceFacts) },
       page: () => devicesPage(frameOf(req, users), devices, Date.now()),
@@ -36,10 +38,20 @@ export function accountRoutes({ users, sessions, say }: Context): Router {
 
   async function revokeDevice(req: Request<{ id: string }>, res: Response): Promise<void> {
     const { id } = req.params
-    const device = (await sessions.devices(req.session)).find(each => each.id === id)
-    if (device === undefined || !(await sessions.revokeDevice(req.session, id))) throw new Refusal(404, 'Not found')
-    if (device.current) return answer(req, res, { json: { ok: true }, goTo: '/login?signed-out' })
-    answer(req, res, { json: { ok: true }, goTo: DEVICES, notice: `Signed out: ${deviceName(device.userAgent).name}.` })
+    const device = (await ifListed(sessions.devices(req.session)))?.find(each => each.id === id)
+    if (!(await sessions.revokeDevice(req.session, id))) throw new Refusal(404, 'Not found')
+    if (req.session.userId === undefined) return answer(req, res, { json: { ok: true }, goTo: '/login?signed-out' })
+    answer(req, res, {
+      json: { ok: true },
+      goTo: DEVICES,
+      notice: `Signed out: ${device ? deviceName(device.userAgent).name : 'that device'}.`,
+    })
+  }
+
+  /** A program asked for the list itself; a person can still sign out everywhere else. */
+  function sayUnlisted(req: Request, res: Response): void {
+    const json = { error: 'Sessions are kept in Memcached, which keeps no lists.', code: 'NOT_SUPPORTED' }
+    answer(req, res, { status: wantsPage(req) ? 200 : 501, json, page: () => unlistedPage(frameOf(req, users)) })
   }
 
   return router

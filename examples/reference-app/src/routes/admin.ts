@@ -3,6 +3,7 @@ import { requireFresh, requireRole } from 'coatcheck/express'
 import { type Request, type Response, Router } from 'express'
 import type { Context } from '../app.ts'
 import { frameOf } from '../frame.ts'
+import { ifListed } from '../listing.ts'
 import { type Answers, answer } from '../negotiation.ts'
 import { type AdminFacts, adminPage, EVERYONE } from '../pages/admin.ts'
 import { Refusal } from '../refusals.ts'
@@ -20,7 +21,7 @@ export function adminRoutes({ users, sessions, auth, freshFor, say }: Context): 
 
   router.get('/admin', async (req, res) => {
     const facts = await readFacts(req)
-    const rows = facts.rows.map(({ user, sessions }) => ({ ...publicFacts(user), sessions }))
+    const rows = facts.rows.map(({ user, sessions }) => ({ ...publicFacts(user), sessions: sessions ?? null }))
     answer(req, res, { json: { users: rows, next: facts.next }, page: () => adminPage(frameOf(req, users), facts) })
   })
 
@@ -86,7 +87,9 @@ export function adminRoutes({ users, sessions, auth, freshFor, say }: Context): 
     const admin = await signedInUser(req.session, users)
     const search = text(req.query.q)
     const { users: found, next } = users.page({ after: text(req.query.after), search, limit: PAGE_SIZE })
-    const rows = await Promise.all(found.map(async user => ({ user, sessions: (await sessions.list(user.id)).length })))
+    const rows = await Promise.all(
+      found.map(async user => ({ user, sessions: (await ifListed(sessions.list(user.id)))?.length })),
+    )
     return { admin, rows, next, search }
   }
 
