@@ -27,6 +27,36 @@ export const clients = {
   },
 }
 
+export type ClientName = keyof typeof clients
+
+/** Their commands, counted, go to one address, the connection of their watch to another, so that a test can break one of them. */
+export const splitClients = {
+  async redis(url: string, watchUrl: string, sent: (command: string) => void): Promise<RedisClient> {
+    const client = await createClient({ url })
+      .on('error', () => {})
+      .connect()
+    return {
+      sendCommand(...[args, options]: Parameters<typeof client.sendCommand>) {
+        sent(String(args[0]))
+        return client.sendCommand(args, options)
+      },
+      duplicate: (options: object) => createClient({ ...options, url: watchUrl }),
+      destroy: () => client.destroy(),
+    } as RedisClient
+  },
+  async ioredis(url: string, watchUrl: string, sent: (command: string) => void): Promise<RedisClient> {
+    const client = new Redis(url).on('error', () => {})
+    const call = client.callBuffer.bind(client)
+    return Object.assign(client, {
+      callBuffer(command: string, ...args: (string | Buffer)[]) {
+        sent(command)
+        return call(command, args)
+      },
+      duplicate: (options: object) => new Redis(watchUrl, options),
+    }) as RedisClient
+  },
+}
+
 /** To a Cluster, found by the URL of one node. */
 export const clusterClients = {
   async redis(url: string): Promise<Connection> {

@@ -1,7 +1,11 @@
+import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { service } from '../../../../test/services/service.ts'
+import type { ScanPage } from '../../src/core/store.ts'
 import { parseTopology, slotOf } from '../../src/stores/redis/topology.ts'
+import { redisStore } from '../../src/stores/redis.ts'
 import { storeLaws } from '../../src/testing/index.ts'
+import { storedRecord } from '../../src/testing/records.ts'
 import { clusterClients, openSpace } from './redis-clients.ts'
 
 const cluster = await service('redis-cluster')
@@ -10,6 +14,21 @@ for (const [name, connect] of Object.entries(clusterClients)) {
   describe.skipIf(cluster.missing)(`the redis store on a Cluster over ${name}`, () => {
     const open = () => openSpace(connect, cluster.url as string)
     for (const law of storeLaws({ open, noPrune: 'Redis forgets by itself' })) test(law.name, law.run)
+
+    test('a scan over a client that has only just been made finds what is there', async () => {
+      const prefix = `test:${randomUUID()}:`
+      const [first, second] = [await connect(cluster.url as string), await connect(cluster.url as string)]
+      const record = await storedRecord(redisStore(first.client, { prefix }))
+      const found: string[] = []
+      const scanning = redisStore(second.client, { prefix })
+      for (let after: string | null = null, more = true; more; more = after !== null) {
+        const page: ScanPage = await scanning.scan(after, 1000)
+        found.push(...page.records.map(({ id }) => id))
+        after = page.next
+      }
+      expect(found).toEqual([record.id])
+      for (const connection of [first, second]) connection.close()
+    })
   })
 }
 

@@ -1,27 +1,19 @@
-import { createClient } from 'redis'
 import { createSessions } from '../../src/core/sessions.ts'
 import { redisStore } from '../../src/stores/redis.ts'
 import { facts, SECRET } from '../core/world.ts'
+import { type ClientName, splitClients } from './redis-clients.ts'
 
 /**
  * Another process with a near cache: says who each cookie is. Its commands go to `url`, its watch's connection to
  * `watchUrl`, so that a test can break one of them.
  */
 const LEASE_MS = 1000
-const [url = '', watchUrl = '', prefix = ''] = process.argv.slice(2)
-const client = await createClient({ url })
-  .on('error', () => {})
-  .connect()
+const [url = '', watchUrl = '', prefix = '', name = ''] = process.argv.slice(2)
 let reads = 0
-/** What the store calls of a client, the reads counted. */
-const handed = {
-  sendCommand(...[args, options]: Parameters<typeof client.sendCommand>): Promise<unknown> {
-    if (args[0] === 'MGET') reads++
-    return client.sendCommand(args, options)
-  },
-  duplicate: (options: object) => createClient({ ...options, url: watchUrl }),
-}
-const store = redisStore(handed, { prefix })
+const client = await splitClients[name as ClientName](url, watchUrl, command => {
+  if (command === 'MGET') reads++
+})
+const store = redisStore(client, { prefix })
 const sessions = createSessions({ store, secret: SECRET, production: false, nearCache: { lease: LEASE_MS } })
 sessions.on('near-cache.lost', () => process.send?.({ near: 'lost' }))
 sessions.on('near-cache.proven', () => process.send?.({ near: 'proven' }))

@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto'
 import { CoatcheckError } from '../../core/errors.ts'
 import { within } from '../deadline.ts'
+import {
+  type DuplicableIoredis,
+  type DuplicableNodeRedis,
+  type MakeTracker,
+  trackByIoredis,
+  trackByNodeRedis,
+} from './tracker.ts'
 
 /** A part of a command. Records are bytes. */
 export type Argument = string | Buffer
@@ -46,34 +53,10 @@ export interface IoredisClient {
 /** What we call of an `ioredis` cluster. */
 export interface IoredisCluster extends IoredisClient {
   readonly isCluster: true
+  /** 'ready' when it knows its nodes. */
+  readonly status: string
+  once(event: 'ready', heard: () => void): unknown
   nodes(role: 'master'): IoredisClient[]
-}
-
-/** What we call of a `redis` client that `duplicate` made for us. */
-export interface TrackingClient {
-  connect(): Promise<unknown>
-  sendCommand(args: Argument[]): Promise<unknown>
-  on(event: 'invalidate' | 'error' | 'end', heard: (what?: unknown) => void): unknown
-  destroy(): void
-}
-
-/** What we call of a `redis` client to make a connection of our own like it. */
-interface Duplicable {
-  readonly options?: { readonly socket?: object }
-  duplicate(options: object): TrackingClient
-}
-
-/** A connection of our own beside the user's, that receives invalidations. */
-function trackingClientOf(client: Duplicable): TrackingClient {
-  return client.duplicate({
-    RESP: 3,
-    emitInvalidate: true,
-    clientSideCache: undefined,
-    // A handed-over or renewed connection tracks nothing, and would not say so.
-    maintNotifications: 'disabled',
-    socket: { ...client.options?.socket, reconnectStrategy: false },
-    disableOfflineQueue: true,
-  })
 }
 
 /** A client that you made, connected, and will close. */
@@ -92,13 +75,12 @@ export interface RedisLink {
   run(key: string, args: readonly Argument[]): Promise<unknown>
   /** A runner for each master; one for a single server. */
   masters(): Promise<readonly Run[]>
-  /** A connection of our own to each master, not connected yet, for `watch`; or why there can be none. */
-  readonly trackers: (() => Promise<readonly TrackingClient[]>) | string
+  /** What follows each master, for `watch`; or why nothing can. */
+  readonly trackers: (() => Promise<readonly MakeTracker[]>) | string
 }
 
 /** Strings of the protocol (RESP's type `$`) as Buffers. */
 const AS_BUFFERS: NodeRedisCommandOptions = { typeMapping: { 36: Buffer } }
-const NO_INVALIDATIONS = "ioredis drops the server's invalidation messages: use a client of 'redis' for a near cache"
 
 /**
  * The link over whichever client was handed in. A command that is not answered within `timeoutMs` fails: clients keep
@@ -108,6 +90,7 @@ const NO_INVALIDATIONS = "ioredis drops the server's invalidation messages: use 
  */
 export function linkOf(client: RedisClient, timeoutMs: number): RedisLink {
   const link = unboundLinkOf(client)
+  const { trackers } = link
   const bound =
     (run: Run): Run =>
     args =>
@@ -116,6 +99,7 @@ export function linkOf(client: RedisClient, timeoutMs: number): RedisLink {
     ...link,
     run: (key, args) => within(timeoutMs, link.run(key, args)),
     masters: async () => (await within(timeoutMs, link.masters())).map(bound),
+    trackers: typeof trackers === 'string' ? trackers : () => within(timeoutMs, trackers()),
   }
 }
 
@@ -129,8 +113,8 @@ function unboundLinkOf(client: RedisClient): RedisLink {
   if (!hasMethod<NodeRedisClient>(client, 'sendCommand')) {
     throw bad("takes a client or cluster of 'redis' or 'ioredis' that you made and connected.")
   }
-  const isPlain = hasMethod<Duplicable>(client, 'duplicate') && !('totalClients' in client)
-  const trackers = isPlain ? async () => [trackingClientOf(client)] : 'it was given a pool: give redisStore a single client'
+  const isPlain = hasMethod<DuplicableNodeRedis>(client, 'duplicate') && !('totalClients' in client)
+  const trackers = isPlain ? async () => [trackByNodeRedis(client)] : 'it was given a pool: give redisStore a single client'
   return singleLink(args => client.sendCommand([...args], AS_BUFFERS), trackers)
 }
 
@@ -144,25 +128,42 @@ function nodeRedisClusterLink(client: NodeRedisCluster): RedisLink {
     isCluster: true,
     run: (key, args) => client.sendCommand(key, false, [...args], AS_BUFFERS),
     masters: async () => (await nodes()).map(node => args => node.sendCommand([...args], AS_BUFFERS)),
-    trackers: async () => (await nodes()).filter(node => hasMethod<Duplicable>(node, 'duplicate')).map(trackingClientOf),
+    trackers: async () => (await nodes()).filter(node => hasMethod<DuplicableNodeRedis>(node, 'duplicate')).map(trackByNodeRedis),
   }
 }
 
 function ioredisLink(client: IoredisClient): RedisLink {
-  const { keyPrefix, scaleReads = 'master' } = optionsOf(client)
+  const { keyPrefix, scaleReads = 'master', role = 'master' } = optionsOf(client)
   if (keyPrefix) throw bad('cannot use an ioredis client with keyPrefix (a scan would not see it): use the option prefix.')
   if (scaleReads !== 'master') throw bad("needs scaleReads: 'master': a replica would still serve a session that was ended.")
-  const run: Run = args => callIoredis(client, args)
-  if (!isIoredisCluster(client)) return singleLink(run, NO_INVALIDATIONS)
+  if (role !== 'master') throw bad("needs role: 'master': a replica would still serve a session that was ended.")
+  const run = runOf(client)
+  const tracker = (node: IoredisClient) => {
+    if (hasMethod<DuplicableIoredis>(node, 'duplicate')) return trackByIoredis(node, runOf(node))
+    throw bad('needs an ioredis client that can be duplicated for a near cache.')
+  }
+  if (!isIoredisCluster(client)) return singleLink(run, async () => [tracker(client)])
+  const masters = async () => {
+    // Before that it has none, and a scan of none would say that nobody is signed in.
+    if (client.status !== 'ready') await new Promise<void>(resolve => client.once('ready', resolve))
+    return client.nodes('master')
+  }
   return {
     isCluster: true,
     run: (_key, args) => run(args),
-    masters: async () => client.nodes('master').map(node => args => callIoredis(node, args)),
-    trackers: NO_INVALIDATIONS,
+    masters: async () => (await masters()).map(runOf),
+    trackers: async () => (await masters()).map(tracker),
   }
 }
 
-function optionsOf(client: object): { readonly keyPrefix?: unknown; readonly scaleReads?: unknown } {
+interface IoredisOptions {
+  readonly keyPrefix?: unknown
+  readonly scaleReads?: unknown
+  /** Of a Sentinel client: whom to ask for. */
+  readonly role?: unknown
+}
+
+function optionsOf(client: object): IoredisOptions {
   return 'options' in client && typeof client.options === 'object' && client.options !== null ? client.options : {}
 }
 
@@ -170,8 +171,8 @@ function bad(what: string): CoatcheckError {
   return new CoatcheckError('BAD_OPTION', `redisStore ${what}`)
 }
 
-function callIoredis(client: IoredisClient, [command = '', ...args]: readonly Argument[]): Promise<unknown> {
-  return client.callBuffer(String(command), ...args)
+function runOf(client: IoredisClient): Run {
+  return ([command = '', ...args]) => client.callBuffer(String(command), ...args)
 }
 
 function isIoredis(client: unknown): client is IoredisClient {

@@ -1,8 +1,9 @@
 import { randomText } from '../../core/crypto.ts'
 import type { Watch } from '../../core/store.ts'
 import { within } from '../deadline.ts'
-import type { Run, TrackingClient } from './client.ts'
+import type { Run } from './client.ts'
 import type { Topology } from './topology.ts'
+import type { MakeTracker, Tracker } from './tracker.ts'
 
 /** What a watch tells: a record's id, or null for everything. */
 type Changed = (id: string | null) => void
@@ -19,16 +20,16 @@ export interface WatchSettings {
 /**
  * Follows every change of the records on all masters, each over a connection of its own.
  *
- * @param clients one for each master, not connected yet
+ * @param trackers one for each master
  * @param topologyOf on a Cluster: what must stay as it is on each node while the watch lasts
  */
 export async function watchMasters(
-  clients: readonly TrackingClient[],
+  trackers: readonly MakeTracker[],
   settings: WatchSettings,
   changed: Changed,
   topologyOf?: (run: Run) => Promise<Topology>,
 ): Promise<Watch> {
-  const masters = clients.map(client => new Tracking(client, settings, changed))
+  const masters = trackers.map(make => new Tracking(make, settings, changed))
   const close = async () => {
     for (const master of masters) master.lose(new Error('The watch was closed.'))
   }
@@ -54,10 +55,10 @@ function assertWhole(masters: readonly Tracking[]): void {
 
 /**
  * One connection that the server tells of every change under our prefix, by itself and on this very connection
- * (`CLIENT TRACKING … BCAST`): a redirect to another connection could die without a sign.
+ * (`CLIENT TRACKING … BCAST`): tracking by another connection could die without a sign.
  */
 class Tracking {
-  readonly #client: TrackingClient
+  readonly #tracker: Tracker
   readonly #settings: WatchSettings
   readonly #changed: Changed
   readonly #probe: string
@@ -67,26 +68,19 @@ class Tracking {
   #lost: Error | undefined
   topology: Topology | undefined
 
-  constructor(client: TrackingClient, settings: WatchSettings, changed: Changed) {
-    this.#client = client
+  constructor(make: MakeTracker, settings: WatchSettings, changed: Changed) {
     this.#settings = settings
     this.#changed = changed
     this.#probe = `${settings.prefix}probe:${randomText(6)}:`
-    client.on('invalidate', key => this.#heard(key))
-    client.on('error', error => this.lose(error))
-    client.on('end', () => this.lose(new Error('The tracking connection ended.')))
+    this.#tracker = make({ changed: key => this.#heard(key), lost: cause => this.lose(cause) })
   }
 
   async open(topologyOf?: (run: Run) => Promise<Topology>): Promise<void> {
-    await within(this.#settings.timeoutMs, this.#client.connect())
-    // The client has switched on the plain mode, which tells only of keys that this connection has read.
-    await this.#run(['CLIENT', 'TRACKING', 'OFF'])
-    const { prefix } = this.#settings
-    const prefixes = [`${prefix}s:`, `${prefix}generation`, this.#probe].flatMap(each => ['PREFIX', each])
-    await this.#run(['CLIENT', 'TRACKING', 'ON', 'BCAST', ...prefixes])
+    const { prefix, timeoutMs } = this.#settings
+    await within(timeoutMs, this.#tracker.open([`${prefix}s:`, `${prefix}generation`, this.#probe]))
     this.#topologyOf = topologyOf
     this.topology = await topologyOf?.(this.#run)
-    await within(this.#settings.timeoutMs, this.prove())
+    await within(timeoutMs, this.prove())
   }
 
   /**
@@ -100,7 +94,7 @@ class Tracking {
     const told = Promise.withResolvers<void>()
     this.#awaited.set(key, told)
     try {
-      const written = this.#client.sendCommand(['SET', key, '', 'PX', String(PROBE_TTL_MS)])
+      const written = this.#tracker.run(['SET', key, '', 'PX', String(PROBE_TTL_MS)])
       await Promise.all([written, told.promise, this.#sameTopology()])
     } finally {
       this.#awaited.delete(key)
@@ -112,10 +106,10 @@ class Tracking {
     if (this.#lost) return
     this.#lost = error instanceof Error ? error : new Error('The tracking connection failed.')
     for (const { reject } of this.#awaited.values()) reject(this.#lost)
-    this.#client.destroy()
+    this.#tracker.destroy()
   }
 
-  readonly #run: Run = args => within(this.#settings.timeoutMs, this.#client.sendCommand([...args]))
+  readonly #run: Run = args => within(this.#settings.timeoutMs, this.#tracker.run(args))
 
   async #sameTopology(): Promise<void> {
     if (this.topology === undefined) return
@@ -123,13 +117,11 @@ class Tracking {
     if (now?.digest !== this.topology.digest) throw new Error('The Cluster has changed: nodes, roles or slots.')
   }
 
-  #heard(key: unknown): void {
+  #heard(key: string | null): void {
     if (this.#lost) return
-    // FLUSHALL and FLUSHDB are told as null.
-    const text = key === null ? null : String(key)
     const { prefix } = this.#settings
-    if (text === null || text === `${prefix}generation`) this.#changed(null)
-    else if (text.startsWith(`${prefix}s:`)) this.#changed(text.slice(prefix.length + 2))
-    else this.#awaited.get(text)?.resolve()
+    if (key === null || key === `${prefix}generation`) this.#changed(null)
+    else if (key.startsWith(`${prefix}s:`)) this.#changed(key.slice(prefix.length + 2))
+    else this.#awaited.get(key)?.resolve()
   }
 }
