@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { NearCache } from '../../src/core/near-cache.ts'
 import { createSessions, type Sessions } from '../../src/core/sessions.ts'
 import type { SessionStore } from '../../src/core/store.ts'
@@ -220,6 +220,30 @@ describe('law 9: the near cache', () => {
     open()
     await new Promise(resolve => setTimeout(resolve, 20))
     expect(wire.watchers).toBe(0)
+  })
+
+  // Guard: in near-cache.ts `opening`.
+  test('law 11: a watch that is not set up in time is given up and tried again; the late one is closed', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const slow = new Wire()
+      const late = Promise.withResolvers<void>()
+      slow.opening = late.promise
+      const cache = new NearCache(slow.store, { leaseMs: 2000, max: 10 }, { proven() {}, lost() {} })
+      const ready = cache.ready.catch(error => error)
+      await vi.advanceTimersByTimeAsync(30_000)
+      expect(await ready).toMatchObject({ message: expect.stringMatching(/not set up within 30000 ms/) })
+      slow.opening = Promise.resolve()
+      await vi.advanceTimersByTimeAsync(1000)
+      expect(slow.watchers).toBe(1)
+      late.resolve()
+      await vi.advanceTimersByTimeAsync(1)
+      expect(slow.watchers).toBe(1)
+      await cache.close()
+      expect(slow.watchers).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   test('ready() rejects where the watch cannot be set up', async () => {

@@ -48,6 +48,14 @@ async function proxied() {
   return { proxy, url: through.href }
 }
 
+/** A connection on which a test keeps a transaction open; it ends with the test, however that ends. */
+async function newWriter(): Promise<Client> {
+  const writer = new Client(url)
+  await writer.connect()
+  endings.push(() => writer.end())
+  return writer
+}
+
 async function newWatch(pool: Pool, options: PostgresStoreOptions) {
   const heard: (string | null)[] = []
   const watch = await postgresStore(pool, options).watch?.(id => heard.push(id))
@@ -266,7 +274,7 @@ describe.skipIf(postgres.missing)('what a watch over Postgres hears', () => {
   test('also what was begun before it: a watch begins when the writers that do not know of it have ended', async () => {
     const { pool, schema, store } = await watched()
     const record = await storedRecord(store)
-    const writer = await pool.connect()
+    const writer = await newWriter()
     await writer.query('BEGIN')
     await writer.query(`DELETE FROM ${schema}.sessions WHERE id = $1`, [record.id])
     let isOpen = false
@@ -277,14 +285,13 @@ describe.skipIf(postgres.missing)('what a watch over Postgres hears', () => {
     await sleep(500)
     expect(isOpen).toBe(false)
     await writer.query('COMMIT')
-    writer.release()
     await (await opening).prove()
   })
 
   test('a writer that never ends is said, instead of a watch that misses what it does', async () => {
     const { pool, schema, store } = await watched()
     const record = await storedRecord(store)
-    const writer = await pool.connect()
+    const writer = await newWriter()
     await writer.query('BEGIN')
     await writer.query(`DELETE FROM ${schema}.sessions WHERE id = $1`, [record.id])
     await expect(newWatch(pool, { schema, timeoutMs: 500 })).rejects.toMatchObject({
@@ -292,20 +299,18 @@ describe.skipIf(postgres.missing)('what a watch over Postgres hears', () => {
       message: expect.stringMatching(/open since before the watch/),
     })
     await writer.query('ROLLBACK')
-    writer.release()
   })
 
   // Guard: in migrations.ts the look at transaction_isolation.
   test('a writer whose transaction looks at what was there before the watch', async () => {
     const { pool, schema, store } = await watched()
     const record = await storedRecord(store)
-    const writer = await pool.connect()
+    const writer = await newWriter()
     await writer.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
     await writer.query('SELECT 1')
     const watch = await newWatch(pool, { schema })
     await writer.query(`DELETE FROM ${schema}.sessions WHERE id = $1`, [record.id])
     await writer.query('COMMIT')
-    writer.release()
     await watch.prove()
     expect(watch.heard).toEqual([record.id])
   })
