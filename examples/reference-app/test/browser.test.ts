@@ -157,6 +157,51 @@ describe.skipIf(found.missing)('in a browser', () => {
     }
   })
 
+  test('an administrator confirms, disables an account, and enables it again', { timeout: 60_000 }, async () => {
+    const own = dataFolder()
+    const short = await startApp(own.path, { FRESH_FOR: '3s' })
+    const [boss, person] = [await open(), await open()]
+    const signInAt = async (page: Page, who: { email: string; password: string }) => {
+      await page.goto(`${short.url}/login`)
+      await page.getByLabel('E-mail address').fill(who.email)
+      await page.getByLabel('Password').fill(who.password)
+      await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click()
+    }
+    const press = (name: string) => boss.getByRole('button', { name, exact: true }).click()
+    try {
+      await signInAt(person, member)
+      await person.waitForURL('**/dashboard')
+      await signInAt(boss, admin)
+      await boss.goto(`${short.url}/admin`)
+      await boss.waitForTimeout(3100)
+      await press(`Disable ${member.email}`)
+      expect(boss.url()).toBe(`${short.url}/account/confirm?returnTo=%2Fadmin`)
+      await person.reload()
+      expect(person.url()).toBe(`${short.url}/dashboard`)
+      await boss.getByLabel('Password').fill(admin.password)
+      await press('Confirm')
+      await press(`Disable ${member.email}`)
+      expect(await boss.getByRole('status').textContent()).toBe(`${member.email} may no longer sign in.`)
+      expect(await boss.getByRole('row', { name: member.email }).textContent()).toContain('Disabled')
+      await person.reload()
+      expect(person.url()).toMatch(/\/login/)
+      await signInAt(person, member)
+      expect(await person.getByRole('alert').textContent()).toBe('The e-mail address or the password is wrong.')
+
+      await boss.waitForTimeout(3100)
+      await press(`Enable ${member.email}`)
+      await boss.getByLabel('Password').fill(admin.password)
+      await press('Confirm')
+      await press(`Enable ${member.email}`)
+      expect(await boss.getByRole('status').textContent()).toBe(`${member.email} may sign in again.`)
+      await signInAt(person, member)
+      await person.waitForURL('**/dashboard')
+    } finally {
+      await short.stop()
+      own.remove()
+    }
+  })
+
   test('the back button after a sign-out shows nothing of the person', async () => {
     const page = await open()
     await signIn(page, member)
@@ -215,6 +260,12 @@ describe.skipIf(found.missing)('in a browser', () => {
       for (const userAgent of [IPHONE, WINDOWS, IPAD]) {
         for (const who of [member, admin]) await signIn(await open({ userAgent }), who)
       }
+      const off = await open()
+      await off.goto(`${app.url}/signup`)
+      await off.getByLabel('E-mail address').fill('off@example.com')
+      await off.getByLabel('Password').fill('correct horse battery staple')
+      await off.getByRole('button', { name: 'Sign up' }).click()
+      await off.waitForURL('**/dashboard')
     })
 
     test.each(views)('fits and is readable: $size, $scheme', { timeout: 60_000 }, async view => {
@@ -248,6 +299,17 @@ describe.skipIf(found.missing)('in a browser', () => {
 
       await page.goto(`${app.url}/forgot`)
       await look('forgot')
+      await page.getByLabel('E-mail address').fill('nobody@example.com')
+      await submit('Send the link')
+      await look('forgot-sent')
+      for (let tries = 0; tries <= 10; tries++) {
+        await page.goto(`${app.url}/login`)
+        await page.getByLabel('E-mail address').fill(`hammered-${view.size}-${view.scheme}@example.com`)
+        await page.getByLabel('Password').fill('wrong')
+        await submit('Sign in')
+      }
+      expect(await page.getByRole('alert').textContent()).toMatch(/^Too many tries/)
+      await look('sign-in-throttled')
       await page.goto(`${app.url}/reset?token=used`)
       await page.getByLabel('New password').fill('a quite different phrase')
       await submit('Change the password')
@@ -265,6 +327,10 @@ describe.skipIf(found.missing)('in a browser', () => {
       await look('confirm')
       await page.goto(`${app.url}/account/sessions`)
       await look('devices')
+      await submit('Sign out Firefox on Windows')
+      await page.getByText('Was that a device').waitFor()
+      await look('devices-signed-out')
+      await signIn(await open({ userAgent: WINDOWS }), member)
       await page.goto(`${app.url}/admin`)
       await look('forbidden')
       await withoutSessionStore(folder.path, async () => {
@@ -276,6 +342,10 @@ describe.skipIf(found.missing)('in a browser', () => {
       await signInInstead(page, admin)
       await look('dashboard-admin')
       await page.goto(`${app.url}/admin`)
+      await submit('Disable off@example.com')
+      await page.getByText('may no longer sign in').waitFor()
+      await look('admin-disabled')
+      await submit('Enable off@example.com')
       await main.locator('summary').last().click()
       await look('admin')
       await submit('Sign everyone out')

@@ -68,16 +68,16 @@ function person(frame: Frame, user: User, sessions: number | undefined, isSelf: 
 <td data-label="Role">${user.role}</td>
 <td data-label="Joined">${time(user.createdAt, onDate(user.createdAt))}</td>
 <td data-label="Sessions">${sessions ?? 'not known'}</td>
-<td class="acts">
+<td class="acts"><div class="acts-in">
 <form method="post" action="/admin/users/${user.id}/revoke-sessions">${csrfField(frame)}<button aria-label="End all sessions of ${user.email}"${sessions === 0 && html` disabled`}>End sessions</button></form>
 ${!isSelf && html`${ability(frame, user)}${deletion(frame, user)}`}
-</td>
+</div></td>
 </tr>`
 }
 
 function ability(frame: Frame, { id, email, disabled }: User): Html {
   const [act, word] = disabled ? ['enable', 'Enable'] : ['disable', 'Disable']
-  return html`<form method="post" action="/admin/users/${id}/${act}">${csrfField(frame)}<button aria-label="${word} ${email}">${word}</button></form>`
+  return html`<form method="post" action="/admin/users/${id}/${act}">${csrfField(frame)}<button class="toggle" aria-label="${word} ${email}">${word}</button></form>`
 }
 
 /** Two steps, without a script. */

@@ -14,10 +14,10 @@ export function devicesPage(frame: Frame, devices: readonly Device[], now: numbe
     here: '/account/sessions',
     main: html`<h1>Your devices</h1>
 <p class="lead">This is where you are signed in. Sign out whatever you do not recognise.</p>
+${frame.notice !== undefined && unrecognised}
 <ul class="devices">
 ${devices.map(device => row(frame, device, now))}
 </ul>
-${frame.notice !== undefined && unrecognised}
 ${devices.length > 1 ? signOutOthers(frame, devices.length - 1) : html`<p class="aside">You are signed in on no other device.</p>`}`,
   })
 }
@@ -53,7 +53,7 @@ function row(frame: Frame, device: Device, now: number): Html {
 }
 
 /** Whoever was signed in there knows the password, unless the device was only left behind. */
-const unrecognised = html`<p class="aside">Was that not you? Then <a href="/account/settings">change your password</a> as well.</p>`
+const unrecognised = html`<p class="hint-box">Was that a device that you do not know? Then <a href="/account/settings">change your password</a> as well.</p>`
 
 function signOutOthers(frame: Frame, count: number): Html {
   const words = count === 1 ? 'Sign out the other device' : `Sign out all ${count} other devices`

@@ -49,8 +49,9 @@ export function forgotSentPage(frame: Frame): string {
     title: 'Look into your mail',
     width: 'narrow',
     main: html`<h1>Look into your mail</h1>
-<p class="lead" role="status">If there is an account with this address, a link is on its way.</p>
-<p class="aside"><a href="/login">Back to sign-in</a></p>`,
+<p class="lead" role="status">If there is an account with this address, a link is on its way. It works for half an hour, once.</p>
+<p class="aside">Nothing came? Look among the junk mail, or <a href="/forgot">ask again</a>.</p>
+<p class="actions"><a class="button" href="/login">Back to sign-in</a></p>`,
   })
 }
 
