@@ -38,7 +38,7 @@ const LONGEST_WAIT_MS = 120
 const TURNS = { most: 500, longestMs: 10_000 }
 /** Rotations of unknown outcome that are still to be ended; beyond this the oldest is given up, with an event. */
 const MOST_DOOMED = 10_000
-const DOOMED_RETRY_MS = 1000
+const DOOMED_RETRY_MS = 250
 
 /**
  * How a change gets into the store: one after another in this process, by compare-and-set across processes, as the same
@@ -53,6 +53,7 @@ export class Writer {
   readonly #turns = new Turns<Left>(TURNS, () => ({ latest: undefined }))
   readonly #doomed = new Set<string>()
   #doomedTimer: NodeJS.Timeout | undefined
+  #ending = false
 
   constructor(settings: Settings, tokens: Tokens, events: Emitter<SessionEvents>, near: NearCache | undefined) {
     this.#store = settings.store
@@ -251,7 +252,16 @@ export class Writer {
   #doom(id: string): void {
     if (this.#doomed.size >= MOST_DOOMED) this.#doomed.delete(this.#doomed.values().next().value as string)
     this.#doomed.add(id)
-    this.#doomedTimer ??= setInterval(() => void this.#endDoomed(), DOOMED_RETRY_MS).unref()
+    this.#doomedTimer ??= setInterval(() => void this.#endDoomedOnce(), DOOMED_RETRY_MS).unref()
+  }
+
+  /** One round at a time: a store that does not answer at all must not be asked more and more. */
+  async #endDoomedOnce(): Promise<void> {
+    if (this.#ending) return
+    this.#ending = true
+    await this.#endDoomed().finally(() => {
+      this.#ending = false
+    })
   }
 
   async #endDoomed(): Promise<void> {

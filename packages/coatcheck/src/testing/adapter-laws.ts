@@ -5,6 +5,7 @@ import type { Session } from '../core/session.ts'
 import { createSessions, type Sessions } from '../core/sessions.ts'
 import type { MaybePromise } from '../core/store.ts'
 import { clockLaws } from './adapter/clocks.ts'
+import { failureLaws } from './adapter/failures.ts'
 import { guardLaws } from './adapter/guards.ts'
 import { headerLaws } from './adapter/headers.ts'
 import { identityLaws } from './adapter/identity.ts'
@@ -120,7 +121,7 @@ export interface AdapterLaw {
  * Each law opens a store and serves its sites, and closes them.
  */
 export function adapterLaws(harness: AdapterHarness): readonly Law[] {
-  const chapters = [identityLaws, savingLaws, outageLaws, visitorLaws, clockLaws, headerLaws, guardLaws]
+  const chapters = [identityLaws, savingLaws, outageLaws, failureLaws, visitorLaws, clockLaws, headerLaws, guardLaws]
   return withSkips(
     chapters.flat().map(law => runnable(law, harness)),
     harness.skip ?? [],

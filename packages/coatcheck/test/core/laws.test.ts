@@ -545,6 +545,23 @@ describe.each(storeKinds)('the engine on $name', kind => {
       expect(Object.keys(free(await browser.send(world.two)))).toHaveLength(502)
     })
 
+    // Guard: in writer.ts `if (this.#ending) return`.
+    test('law 11: a store that never answers is asked once, and not ever more often, to end what is still to be ended', async () => {
+      const silence = Promise.withResolvers<void>()
+      let asked = 0
+      world.gate.onCall(({ method, moment }) => {
+        if (method === 'create' && moment === 'before') throw outage
+        if (method !== 'delete') return
+        asked++
+        return silence.promise
+      })
+      expect(await codeOf(() => browser.login(world.one, 'ann'))).toBe('STORE_UNAVAILABLE')
+      await expect.poll(() => asked, { timeout: 20_000 }).toBe(1)
+      await new Promise(resolve => setTimeout(resolve, 1500))
+      expect(asked).toBe(1)
+      silence.resolve()
+    })
+
     test('law 11: what is no session id asks no store: a typed error, and no outage', async () => {
       await browser.login(world.one, 'ann')
       const { session } = await browser.send(world.one)
