@@ -13,7 +13,11 @@ export const SECRET = 'a secret of thirty-two bytes at least, for tests'
 
 /** A clock that stands still until it is told otherwise. */
 export class TestClock {
-  #now = Date.UTC(2026, 0, 1)
+  #now: number
+
+  constructor(start = Date.UTC(2026, 0, 1)) {
+    this.#now = start
+  }
 
   now = (): number => this.#now
 
@@ -22,21 +26,22 @@ export class TestClock {
   }
 }
 
-/** A kind of store, and two handles on one space of it, as two processes would have them. */
+/** A kind of store, and how two engines over one space of it are opened. */
 export interface StoreKind {
   readonly name: string
-  pair(clock: TestClock): { readonly one: SessionStore; readonly two: SessionStore; close(): Promise<void> }
+  open(options: Partial<SessionsOptions>): World
 }
 
-export const storeKinds: readonly StoreKind[] = [
-  {
+/** What laws.test.ts and random-races.test.ts run over. The tests of test/processes put kinds of their own in their place. */
+export const storeKinds: StoreKind[] = [
+  inThisProcess({
     name: 'memory',
     pair(clock) {
       const one = memoryStore({ clock })
       return { one, two: one, close: async () => {} }
     },
-  },
-  {
+  }),
+  inThisProcess({
     name: 'sqlite',
     pair(clock) {
       const folder = mkdtempSync(join(tmpdir(), 'coatcheck-'))
@@ -53,22 +58,54 @@ export const storeKinds: readonly StoreKind[] = [
         },
       }
     },
-  },
+  }),
 ]
+
+/** What tests ask of an engine, be it of this process or of another one. */
+export type Engine = Pick<
+  Sessions,
+  | 'open'
+  | 'on'
+  | 'attempt'
+  | 'devices'
+  | 'revokeDevice'
+  | 'revokeOthers'
+  | 'list'
+  | 'get'
+  | 'revoke'
+  | 'revokeUser'
+  | 'revokeEveryone'
+>
 
 /** Two engines over one space, each behind its own gate, and one clock. */
 export interface World {
   readonly clock: TestClock
   readonly one: Sessions
-  readonly two: Sessions
+  readonly two: Engine
   readonly gate: Gate
-  readonly otherGate: Gate
+  /** Of `two`, where that is in this process. */
+  readonly otherGate?: Gate
   close(): Promise<void>
 }
 
 export function openWorld(kind: StoreKind, options: Partial<SessionsOptions> = {}): World {
+  return kind.open(options)
+}
+
+/** Two handles on one space, as two processes would have them. */
+interface Pair {
+  readonly one: SessionStore
+  readonly two: SessionStore
+  close(): Promise<void>
+}
+
+function inThisProcess(kind: { readonly name: string; pair(clock: TestClock): Pair }): StoreKind {
+  return { name: kind.name, open: options => worldOver(clock => kind.pair(clock), options) }
+}
+
+function worldOver(open: (clock: TestClock) => Pair, options: Partial<SessionsOptions>): World {
   const clock = new TestClock()
-  const pair = kind.pair(clock)
+  const pair = open(clock)
   const gate = gatedStore(pair.one)
   const otherGate = gatedStore(pair.two)
   const shared = { secret: SECRET, clock, production: false, ...options }
@@ -84,6 +121,8 @@ export function openWorld(kind: StoreKind, options: Partial<SessionsOptions> = {
 
 export const facts: RequestFacts = { secure: () => true, ip: () => '192.0.2.7', userAgent: () => 'Test/1.0' }
 
+type Opener = Pick<Sessions, 'open'>
+
 /** A browser's cookie jar, and nothing more. */
 export class Browser {
   readonly jar = new Map<string, string>()
@@ -93,7 +132,7 @@ export class Browser {
   }
 
   /** Sends a request with the cookies of now; the answer's come with `receive`. */
-  async send(sessions: Sessions): Promise<Exchange> {
+  async send(sessions: Opener): Promise<Exchange> {
     return sessions.open(this.cookie, facts)
   }
 
@@ -109,7 +148,7 @@ export class Browser {
   }
 
   /** A whole request: the handler's acts, the commit, the cookies. */
-  async request(sessions: Sessions, act: (exchange: Exchange) => unknown = () => {}): Promise<Exchange> {
+  async request(sessions: Opener, act: (exchange: Exchange) => unknown = () => {}): Promise<Exchange> {
     const exchange = await this.send(sessions)
     await act(exchange)
     this.receive((await exchange.commit()).setCookie)
@@ -117,7 +156,7 @@ export class Browser {
   }
 
   /** Signs in through a request. */
-  login(sessions: Sessions, userId: string, remember = false): Promise<Exchange> {
+  login(sessions: Opener, userId: string, remember = false): Promise<Exchange> {
     return this.request(sessions, ({ session }) => session.login(userId, { remember }))
   }
 
@@ -129,7 +168,7 @@ export class Browser {
   }
 
   /** Who the server takes this browser for. */
-  async whoAmI(sessions: Sessions): Promise<string | undefined> {
+  async whoAmI(sessions: Opener): Promise<string | undefined> {
     const exchange = await this.send(sessions)
     return exchange.session.userId
   }

@@ -1,0 +1,54 @@
+import type { SessionsOptions } from '../../src/core/options.ts'
+import { createSessions, type Sessions } from '../../src/core/sessions.ts'
+import type { SessionStore } from '../../src/core/store.ts'
+import { type Gate, gatedStore } from '../../src/testing/gate.ts'
+import { SECRET } from '../core/world.ts'
+
+/** What the engines of both processes are made with: only what a message can carry. */
+export type SideOptions = Pick<SessionsOptions, 'nearCache' | 'maxSessionsPerUser' | 'touchEvery'>
+
+/** What one process has over a space: the store, an engine, and levers on both. */
+export class Side {
+  readonly store: SessionStore
+  readonly gate: Gate
+  readonly engine: Sessions
+  #unheard: (() => void)[] | undefined
+
+  /** @param now milliseconds since the epoch, if the engine's clock is not the machine's */
+  constructor(store: SessionStore, options: SideOptions, now: () => number = Date.now) {
+    this.store = store
+    this.gate = gatedStore(store)
+    const clock = { now }
+    this.engine = createSessions({ ...options, store: this.#engineStore(), secret: SECRET, production: false, clock })
+  }
+
+  #engineStore(): SessionStore {
+    // The store stays open: it is the link's.
+    const { watch, close: _, ...store } = this.gate.store
+    return {
+      ...store,
+      ...(watch && { watch: (changed: (id: string | null) => void) => watch(id => this.#hear(() => changed(id))) }),
+    }
+  }
+
+  #hear(tell: () => void): void {
+    if (this.#unheard === undefined) tell()
+    else this.#unheard.push(tell)
+  }
+
+  /**
+   * True: nothing of what others change is heard until it is false again, and no proof fails for it. A near cache then
+   * keeps a stale record for as long as a test needs it, as it otherwise does for a millisecond.
+   */
+  setDeaf(deaf: boolean): void {
+    const unheard = this.#unheard ?? []
+    this.#unheard = deaf ? unheard : undefined
+    if (!deaf) for (const tell of unheard) tell()
+  }
+
+  async close(): Promise<void> {
+    this.setDeaf(false)
+    this.gate.reset()
+    await this.engine.close()
+  }
+}

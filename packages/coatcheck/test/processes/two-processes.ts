@@ -1,0 +1,162 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { service } from '../../../../test/services/service.ts'
+import type { Sessions } from '../../src/core/sessions.ts'
+import type { SessionStore } from '../../src/core/store.ts'
+import type { Gate, StoreSpace } from '../../src/testing/index.ts'
+import type { Engine } from '../core/world.ts'
+import { type Backend, type BackendName, backends, type Link } from './backends.ts'
+import { awaitedStore, remoteStore } from './indirect-store.ts'
+import { Peer } from './peer-process.ts'
+import { RemoteEngine } from './remote-engine.ts'
+import { delays } from './seeded.ts'
+import { Side, type SideOptions } from './side.ts'
+
+interface Running {
+  readonly link: Link
+  readonly peer: Peer
+}
+
+/** This process and another one, each with a connection of its own to one backend. */
+export class TwoProcesses {
+  readonly name: BackendName
+  readonly backend: Backend
+  /** Why it cannot be tested here. */
+  readonly missing: string | undefined
+  readonly #url: string
+  #folder: string | undefined
+  #running: Running | undefined
+
+  private constructor(
+    name: BackendName,
+    { url = '', missing }: { readonly url?: string | undefined; readonly missing?: string | undefined },
+  ) {
+    this.name = name
+    this.backend = backends[name]
+    this.missing = missing
+    this.#url = url
+  }
+
+  /** Over a backend, not started yet. Ask at the top level of a test file. */
+  static async over(name: BackendName): Promise<TwoProcesses> {
+    const { service: needed }: Backend = backends[name]
+    return new TwoProcesses(name, needed === undefined ? {} : await service(needed))
+  }
+
+  /** Over each backend that processes can share. */
+  static async overEach(): Promise<readonly TwoProcesses[]> {
+    const shared = (Object.keys(backends) as BackendName[]).filter(name => !('alone' in backends[name]))
+    const found: TwoProcesses[] = []
+    for (const name of shared) found.push(await TwoProcesses.over(name))
+    return found
+  }
+
+  async start(): Promise<void> {
+    const url = this.backend.service === undefined ? this.#newFolder() : this.#url
+    const [link, peer] = await Promise.all([this.backend.connect(url), Peer.start(this.name, url)])
+    this.#running = { link, peer }
+  }
+
+  #newFolder(): string {
+    this.#folder = mkdtempSync(join(tmpdir(), 'coatcheck-'))
+    return this.#folder
+  }
+
+  async end(): Promise<void> {
+    await this.#running?.peer.end()
+    await this.#running?.link.close()
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true })
+  }
+
+  get #now(): Running {
+    if (this.#running === undefined) throw new Error('start() comes first.')
+    return this.#running
+  }
+
+  /** A space of its own, with a store over it in this process and one in the other. */
+  async openStores(): Promise<
+    { readonly here: SessionStore; readonly there: SessionStore } & Pick<StoreSpace, 'plant' | 'close'>
+  > {
+    const { link, peer } = this.#now
+    const space = newName()
+    await link.make(space)
+    const shape = await peer.call('open', space)
+    const { plant } = link
+    return {
+      here: link.open(space),
+      there: remoteStore(peer, space, shape),
+      ...(plant && { plant: id => plant(space, id) }),
+      async close() {
+        await peer.call('close', space)
+        await link.drop(space)
+      },
+    }
+  }
+
+  /** A space of its own, with an engine over it in this process and one in the other. */
+  openEngines(options: SideOptions = {}, now?: () => number): Engines {
+    return new Engines(this.#now, options, now)
+  }
+}
+
+/** An engine in this process (`one`) and another in the other (`two`), over one space; and levers on both. */
+export class Engines {
+  readonly #running: Running
+  readonly #space = newName()
+  readonly #side: Side
+  /** Resolves once both stores are open, and both near caches, where there are any, are proven. */
+  readonly ready: Promise<unknown>
+  readonly one: Sessions
+  readonly two: Engine
+  /** Of this process. */
+  readonly gate: Gate
+
+  /** @param now where both clocks stand, if not where the machine's does */
+  constructor(running: Running, options: SideOptions, now?: () => number) {
+    this.#running = running
+    const { link, peer } = running
+    const made = link.make(this.#space)
+    this.#side = new Side(awaitedStore(link.open(this.#space), made), options, now)
+    const opened = made.then(() => peer.call('open', this.#space, options))
+    this.ready = Promise.all([opened, this.#side.engine.ready()])
+    this.one = this.#side.engine
+    this.two = new RemoteEngine(peer, this.#space, opened, now)
+    this.gate = this.#side.gate
+  }
+
+  /** How often each process has read the store. */
+  async reads(): Promise<readonly [number, number]> {
+    return [this.gate.calls.read, await this.#running.peer.call('calls', this.#space, 'read')]
+  }
+
+  /** Whether a process hears of changes; see Side. */
+  async setDeaf(process: 'one' | 'two', deaf: boolean): Promise<void> {
+    if (process === 'one') this.#side.setDeaf(deaf)
+    else await this.#running.peer.call('deaf', this.#space, deaf)
+  }
+
+  /** Delays every call of both stores at random, repeatably. */
+  async shuffle(seed: number): Promise<void> {
+    this.gate.onCall(delays(seed))
+    await this.#running.peer.call('shuffle', this.#space, seed + 1)
+  }
+
+  /** Nothing is held or delayed any more, and nothing was counted. */
+  async reset(): Promise<void> {
+    this.gate.reset()
+    await this.#running.peer.call('reset', this.#space)
+  }
+
+  async close(): Promise<void> {
+    await this.ready
+    await this.#side.close()
+    await this.#running.peer.call('close', this.#space)
+    await this.#running.link.drop(this.#space)
+  }
+}
+
+function newName(): string {
+  return randomBytes(8).toString('hex')
+}
