@@ -1,12 +1,16 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { MemcacheClient } from 'memcache-client'
 import { afterEach, describe, expect, test } from 'vitest'
 import { startMemcached } from '../../../../test/services/memcached.ts'
 import { service } from '../../../../test/services/service.ts'
 import { sha256 } from '../../src/core/crypto.ts'
 import { createSessions } from '../../src/core/sessions.ts'
 import { expiryOf } from '../../src/stores/memcached/items.ts'
-import { type MemcacheClient, memcachedStore } from '../../src/stores/memcached.ts'
+import { memcachedStore } from '../../src/stores/memcached.ts'
 import { storeLaws } from '../../src/testing/index.ts'
 import { HOUR_MS, later, nextVersion, preparedRecord, sampleHash, sampleRecord, storedRecord } from '../../src/testing/records.ts'
 import { Browser, SECRET } from '../core/world.ts'
@@ -60,6 +64,15 @@ describe.skipIf(memcached.missing)('law 8: lifetimes that memcached clients get 
     await sleep(1100)
     expect(await store.read(record.id)).toMatchObject({ lastSeenAt: record.lastSeenAt + 1 })
   })
+
+  test('a save that comes late from the past does not shorten a life', async () => {
+    const { store } = await opened()
+    const forgetAt = Date.now() + 500
+    const record = await storedRecord(store, {}, forgetAt + HOUR_MS)
+    expect(await store.replace(nextVersion(record), forgetAt)).toBe('saved')
+    await sleep(4000)
+    expect(await store.read(record.id)).toBeDefined()
+  }, 20_000)
 
   test('a life of under a second ends, and not before its time', async () => {
     const { store } = await opened()
@@ -224,6 +237,14 @@ describe.skipIf(memcached.missing)('what comes between a look and a write', () =
     expect(await other.read(kept.id)).toBeUndefined()
   })
 
+  test('law 2: what one revokeEveryone would carry over, another at the same moment ends', async () => {
+    const { store, other, arm } = await raced('generation', () => other.revokeEveryone())
+    const record = await storedRecord(store, { userId: 'alice' })
+    arm()
+    await store.revokeEveryone(record.id)
+    expect(await other.read(record.id)).toBeUndefined()
+  })
+
   test('law 2: revokeEveryone that dies before it carried its session over leaves it dead', async () => {
     const { store, other, arm } = await raced(':s:', () => Promise.reject(new Error('killed')))
     const kept = await storedRecord(store, { userId: 'alice' })
@@ -255,7 +276,12 @@ describe.skipIf(memcached.missing)('typed errors that say what to do', () => {
     await expect(store.read(record.id)).rejects.toMatchObject({ code: 'FOREIGN_RECORD' })
     await client.set(`${prefix}generation`, 'of another application', { lifetime: 0 })
     await expect(store.read(record.id)).rejects.toMatchObject({ code: 'FOREIGN_RECORD' })
-    await client.set(`${prefix}s:${record.id}`, { json: true }, { lifetime: 0 })
+    for (const foreign of [{ json: true }, 7, Buffer.from('bytes'), 'm1\0\0no time\0']) {
+      await client.set(`${prefix}s:${record.id}`, foreign, { lifetime: 0 })
+      await expect(store.read(record.id), String(foreign)).rejects.toMatchObject({ code: 'FOREIGN_RECORD' })
+    }
+    // As a client with a compressor would have written it.
+    await client.send(`set ${prefix}s:${record.id} 1 0 4\r\nzstd\r\n`)
     await expect(store.read(record.id)).rejects.toMatchObject({ code: 'FOREIGN_RECORD' })
   })
 
@@ -275,6 +301,43 @@ describe.skipIf(memcached.missing)('typed errors that say what to do', () => {
       })
     }
   })
+
+  test('a server that asks for a password', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'coatcheck-memcached-'))
+    closing.push(() => rmSync(folder, { recursive: true }))
+    chmodSync(folder, 0o755)
+    writeFileSync(join(folder, 'passwords'), 'me:a-secret\n')
+    const server = await startMemcached(['-Y', join(folder, 'passwords')])
+    if ('missing' in server) throw new Error(server.missing)
+    closing.push(server.stop)
+    const { store } = await opened(server.url)
+    await expect(store.read(sampleRecord().id)).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+      message: expect.stringContaining('password'),
+    })
+  })
+
+  test('law 6: a server that answers nothing fails within timeoutMs, however patient the client is', async () => {
+    const server = await startMemcached()
+    if ('missing' in server) throw new Error(server.missing)
+    closing.push(server.stop)
+    const client = new MemcacheClient({ server: new URL(server.url).host, cmdTimeout: 600_000 })
+    closing.push(() => client.shutdown())
+    const store = memcachedStore(client, { timeoutMs: 300 })
+    const record = await storedRecord(store, { userId: 'alice' })
+    server.pause()
+    for (const act of [
+      () => store.read(record.id),
+      () => store.replace(nextVersion(record), later()),
+      () => store.delete(record.id),
+    ])
+      await expect(act()).rejects.toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        message: expect.stringContaining('cannot be reached'),
+      })
+    server.resume()
+    await expect.poll(async () => store.read(record.id), { timeout: 20_000 }).toEqual(record)
+  }, 40_000)
 
   test('a full server that may not forget takes no login, and keeps what it has', async () => {
     const server = await startMemcached(['-m', '2', '-M'])

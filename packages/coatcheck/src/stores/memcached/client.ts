@@ -125,6 +125,14 @@ export function memcachedFailure(operation: string, cause: unknown): CoatcheckEr
       { cause },
     )
   }
+  // Its flags say that another application wrote it.
+  if (/compress|JSON/.test(message)) {
+    return new CoatcheckError(
+      'FOREIGN_RECORD',
+      "Memcached holds another application's value under a key of ours. Give Coatcheck a prefix or a server of its own.",
+      { cause },
+    )
+  }
   const remedy = remedies.find(([pattern]) => pattern.test(message))?.[1] ?? 'see the cause'
   return new CoatcheckError('STORE_UNAVAILABLE', `Memcached failed on ${operation}: ${remedy}.`, { cause, retryAfter: 1 })
 }

@@ -53,11 +53,11 @@ export function encodeItem({ record, epochs, forgetAt }: Item): string {
 /** @throws CoatcheckError `FOREIGN_RECORD` for what `encodeItem` did not make */
 export function decodeItem(id: string, text: string): Item {
   const [magic, epochs = '', forgetAt = '', ...record] = text.split(SEPARATOR)
-  if (magic !== ITEM) throw foreign(`the session id ${id}`)
+  if (magic !== ITEM || Number.isNaN(timeOf(forgetAt))) throw foreign(`the session id ${id}`)
   return {
     record: decodeRecord(id, record.join(SEPARATOR)),
     epochs: epochs === '' ? [] : epochs.split(','),
-    forgetAt: Number.parseInt(forgetAt, 36),
+    forgetAt: timeOf(forgetAt),
   }
 }
 
@@ -68,8 +68,8 @@ export function encodePerson({ epoch, revoked, until }: Person): string {
 /** @throws CoatcheckError `FOREIGN_RECORD` for what `encodePerson` did not make */
 export function decodePerson(text: string): Person {
   const [magic, epoch, revoked, until = ''] = text.split(SEPARATOR)
-  if (magic !== PERSON || !epoch) throw foreign("a person's key")
-  return { epoch, revoked: revoked === 'r', until: Number.parseInt(until, 36) }
+  if (magic !== PERSON || !epoch || Number.isNaN(timeOf(until))) throw foreign("a person's key")
+  return { epoch, revoked: revoked === 'r', until: timeOf(until) }
 }
 
 /** The generation that is stored. @throws CoatcheckError `FOREIGN_RECORD` for what cannot be one */
@@ -88,8 +88,13 @@ export function decodeIndex(text: string): readonly Entry[] {
   if (magic !== INDEX) return []
   return entries.map(entry => {
     const [id = '', endsAt = ''] = entry.split(' ')
-    return { id, endsAt: Number.parseInt(endsAt, 36) }
+    return { id, endsAt: timeOf(endsAt) }
   })
+}
+
+/** NaN for what is no time. */
+function timeOf(text: string): number {
+  return Number.parseInt(text, 36)
 }
 
 function foreign(where: string): CoatcheckError {
