@@ -20,6 +20,8 @@ export function signInChecks({ users, sessions, limiter, sendMail, resetUrl }: S
   const auth = createAuth({
     sessions,
     limiter,
+    // What anybody would guess of this very app (ASVS 5.0 6.1.2): put your own names here.
+    passwords: { contextWords: ['coatcheck'] },
     findUser: email => users.byEmail(email),
     findCredentials: id => credentialsOf(users, String(id)),
     savePassword: ({ userId, passwordHash, replaces }) => users.savePassword({ userId: String(userId), passwordHash, replaces }),

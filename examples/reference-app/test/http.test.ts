@@ -425,6 +425,13 @@ describe('pages', () => {
     const [login, signup] = await Promise.all(['/login', '/signup'].map(async path => (await visitor().get(path, html)).text()))
     expect(login).toMatch(/autocomplete="username"[\s\S]*autocomplete="current-password"/)
     expect(signup).toMatch(/autocomplete="username"[\s\S]*autocomplete="new-password"/)
+    for (const page of [login, signup]) expect(page).toMatch(/<input id="password" name="password" type="password"/)
+  })
+
+  test('are embedded by no other site, and no other origin may read them', async () => {
+    const { headers } = await visitor().get('/login', { ...html, origin: 'https://evil.example' })
+    expect(headers.get('cross-origin-resource-policy')).toBe('same-origin')
+    expect(headers.get('access-control-allow-origin')).toBeNull()
   })
 
   test.each([

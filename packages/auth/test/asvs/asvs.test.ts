@@ -166,6 +166,18 @@ describe.each(frameworks)('on $name', framework => {
       for (const { visitor } of [ann, bob, admin]) expect(await visitor.whoAmI()).toBeUndefined()
     })
 
+    test('ASVS 8.3.2: a promotion and a demotion count at the next request, without a new sign-in', async () => {
+      const site = await open()
+      const { id, visitor } = await signedIn(site)
+      const look = async () => (await visitor.get('/staff/people')).status
+      expect(await look()).toBe(403)
+      site.roles.set(id, 'admin')
+      expect(await look()).toBe(200)
+      site.roles.set(id, 'member')
+      expect(await look()).toBe(403)
+      expect(await visitor.whoAmI()).toBe(id)
+    })
+
     test('ASVS 7.5.1, 7.5.3: what is dangerous asks for the password again, and is no sign-out', async () => {
       const site = await open()
       const { id, visitor } = await signedIn(site)

@@ -13,6 +13,8 @@ export interface Reply {
 /** An application over all of Coatcheck, served by one framework, as in production. */
 export interface Site extends World {
   readonly url: string
+  /** What the application's own accounts say of each person's role. */
+  readonly roles: Map<unknown, string>
   visitor(like?: Visitor): Visitor
 }
 
@@ -59,10 +61,12 @@ export class Visitor {
 
 export async function openSite(framework: Framework, options: Options = {}): Promise<Site> {
   const world = openWorld({ production: true, ...options })
-  const served = await framework.serve(world.sessions, routesOf(world))
+  const roles: Site['roles'] = new Map()
+  const served = await framework.serve(world.sessions, routesOf(world), ({ userId }) => roles.get(userId))
   return {
     ...world,
     url: served.url,
+    roles,
     visitor: like => new Visitor(served.url, like),
     async close() {
       await served.close()
@@ -120,6 +124,7 @@ function routesOf({ auth, sessions }: World): Routes {
     }),
     'POST /fresh/devices/revoke-others': async ({ session }) => ({ json: { ended: await sessions.revokeOthers(session) } }),
     'POST /fresh/email': () => ({ json: { ok: true } }),
+    'GET /staff/people': () => ({ json: ['ann', 'bob'] }),
     'POST /admin/revoke-user': async ({ body }) => ({ json: { ended: await sessions.revokeUser(text(body.userId)) } }),
     'POST /admin/revoke-everyone': async () => {
       await sessions.revokeEveryone()

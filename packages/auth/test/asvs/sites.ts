@@ -26,13 +26,19 @@ export interface Answered {
 /** An application: what it does at `POST /login` and the like. */
 export type Routes = Readonly<Record<string, (asked: Asked) => Promise<Answered> | Answered>>
 
+/** The person's role, from where the application keeps it. */
+export type RoleOf = (session: Pick<Session, 'userId'>) => string | undefined
+
 /** One adapter, and how an application on it is served: the session, CSRF, the guards, then the routes. */
 export interface Framework {
   readonly name: string
-  serve(sessions: Sessions, routes: Routes): Promise<{ readonly url: string; close(): Promise<void> }>
+  serve(sessions: Sessions, routes: Routes, role: RoleOf): Promise<{ readonly url: string; close(): Promise<void> }>
 }
 
-/** Behind `/members` somebody must be signed in, behind `/fresh` lately, behind `/admin` as an administrator. */
+/**
+ * Behind `/members` somebody must be signed in, behind `/fresh` lately, behind `/admin` as an administrator by the session,
+ * behind `/staff` by the role hook.
+ */
 const NOT_FOUND: Answered = { status: 404, json: { error: 'Not found' } }
 
 async function answer(routes: Routes, method: string, url: string, asked: Omit<Asked, 'query'>): Promise<Required<Answered>> {
@@ -75,13 +81,14 @@ async function bodyOf(request: IncomingMessage): Promise<Body> {
   return (await json(request).catch(() => ({}))) as Body
 }
 
-function nodeListener(sessions: Sessions, routes: Routes): RequestListener {
+function nodeListener(sessions: Sessions, routes: Routes, role: RoleOf): RequestListener {
   const layers: [string, node.Middleware][] = [
     ['/', node.session(sessions)],
     ['/', node.csrf()],
     ['/members', node.requireAuth()],
     ['/fresh', node.requireFresh('10m')],
     ['/admin', node.requireRole('admin')],
+    ['/staff', node.requireRole('admin', { role })],
   ]
   return async (request, response) => {
     const body = await bodyOf(request)
@@ -121,11 +128,12 @@ async function load(name: 'express' | 'express4'): Promise<Express> {
 function expressFramework(name: string, make: Express): Framework {
   return {
     name,
-    serve(sessions, routes) {
+    serve(sessions, routes, role) {
       const app = make().use(make.json(), express.session(sessions), express.csrf())
       app.use('/members', express.requireAuth())
       app.use('/fresh', express.requireFresh('10m'))
       app.use('/admin', express.requireRole('admin'))
+      app.use('/staff', express.requireRole('admin', { role }))
       app.use((req, res, next) => {
         const asked = { body: (req.body ?? {}) as Body, get session() { return req.session } } // biome-ignore format: one line
         answer(routes, req.method, req.originalUrl, asked).then(
@@ -141,12 +149,13 @@ function expressFramework(name: string, make: Express): Framework {
 
 const honoFramework: Framework = {
   name: 'Hono',
-  serve(sessions, routes) {
+  serve(sessions, routes, role) {
     const app = new Hono<{ Variables: hono.SessionVariables }>()
     app.use(hono.session(sessions)).use(hono.csrf())
     app.use('/members/*', hono.requireAuth())
     app.use('/fresh/*', hono.requireFresh('10m'))
     app.use('/admin/*', hono.requireRole('admin'))
+    app.use('/staff/*', hono.requireRole('admin', { role }))
     app.all('*', async c => {
       const isJson = c.req.header('content-type')?.startsWith('application/json')
       const body = isJson ? ((await c.req.json().catch(() => ({}))) as Body) : {}
@@ -164,7 +173,7 @@ const honoFramework: Framework = {
 
 /** Every adapter that there is. A new one goes here. */
 export const frameworks: readonly Framework[] = [
-  { name: 'node:http', serve: (sessions, routes) => listen(createServer(nodeListener(sessions, routes))) },
+  { name: 'node:http', serve: (...site) => listen(createServer(nodeListener(...site))) },
   expressFramework('Express 5', await load('express')),
   expressFramework('Express 4', await load('express4')),
   honoFramework,
