@@ -3,7 +3,7 @@ import { isCoatcheckError } from 'coatcheck'
 import { sqliteStore } from 'coatcheck/sqlite'
 import { type Settings, SettingsError } from './settings.ts'
 
-type Urls = Pick<Settings, 'redisUrl' | 'databaseUrl' | 'memcachedUrl'>
+type Urls = Pick<Settings, 'redisUrl' | 'databaseUrl' | 'mongodbUrl' | 'memcachedUrl'>
 
 /** Where sessions are kept. */
 export interface OpenSessionStore {
@@ -21,6 +21,7 @@ interface Kind {
   readonly name: string
   readonly variable: string
   readonly example: string
+  readonly schemes: readonly string[]
   urlIn(urls: Urls): string | undefined
   readonly open: Open
 }
@@ -30,6 +31,7 @@ const kinds: readonly Kind[] = [
     name: 'Redis',
     variable: 'REDIS_URL',
     example: 'redis://localhost:6379',
+    schemes: ['redis', 'rediss'],
     urlIn: urls => urls.redisUrl,
     open: openRedis,
   },
@@ -37,13 +39,23 @@ const kinds: readonly Kind[] = [
     name: 'Postgres',
     variable: 'DATABASE_URL',
     example: 'postgres://me:secret@localhost:5432/app',
+    schemes: ['postgres', 'postgresql'],
     urlIn: urls => urls.databaseUrl,
     open: openPostgres,
+  },
+  {
+    name: 'MongoDB',
+    variable: 'MONGODB_URL',
+    example: 'mongodb://localhost:27017/app',
+    schemes: ['mongodb', 'mongodb+srv'],
+    urlIn: urls => urls.mongodbUrl,
+    open: openMongo,
   },
   {
     name: 'Memcached',
     variable: 'MEMCACHED_URL',
     example: 'memcached://localhost:11211',
+    schemes: ['memcached'],
     urlIn: urls => urls.memcachedUrl,
     open: openMemcached,
   },
@@ -67,12 +79,19 @@ export async function openSessionStore(urls: Urls, file: string): Promise<OpenSe
   return kind === undefined ? { store: sqliteStore(file), place: file, close: async () => {} } : reached(kind)
 }
 
-async function reached({ name, variable, example, url, open }: Kind & { readonly url: string }): Promise<OpenSessionStore> {
-  const address = URL.parse(url)
-  // The URL itself is not repeated: it may hold a password.
-  if (!address?.host || schemeOf(address) !== schemeOf(new URL(example)))
-    throw new SettingsError(`${variable} must be an URL such as ${example}; it is none.`)
-  const place = `${name} at ${address.host}${address.pathname === '/' ? '' : address.pathname}`
+async function reached({
+  name,
+  variable,
+  example,
+  schemes,
+  url,
+  open,
+}: Kind & { readonly url: string }): Promise<OpenSessionStore> {
+  // MongoDB's may name several hosts, which is no URL to `URL`.
+  const [, scheme = '', hosts = '', path = ''] = /^([\w+]+):\/\/(?:.*@)?([^/?#@]+)(\/[^?#]*)?/.exec(url) ?? []
+  // What was given is not repeated: it may hold a password.
+  if (!schemes.includes(scheme)) throw new SettingsError(`${variable} must be an URL such as ${example}; it is none.`)
+  const place = `${name} at ${hosts}${path === '/' ? '' : path}`
   try {
     const opened = await open(url)
     await opened.store.marks(null)
@@ -80,11 +99,6 @@ async function reached({ name, variable, example, url, open }: Kind & { readonly
   } catch (error) {
     throw new SettingsError(`Sessions cannot be kept in ${place} (${variable}). ${reasonOf(error)}`)
   }
-}
-
-/** `rediss:` is Redis over TLS, `postgresql:` another name. */
-function schemeOf({ protocol }: URL): string {
-  return protocol.replace(/^rediss:$/, 'redis:').replace(/^postgresql:$/, 'postgres:')
 }
 
 function reasonOf(error: unknown): string {
@@ -111,6 +125,20 @@ async function openPostgres(connectionString: string): ReturnType<Open> {
   pool.on('error', error => console.error('Postgres:', error.message))
   await migrate(pool)
   return { store: postgresStore(pool), close: () => pool.end() }
+}
+
+async function openMongo(url: string): ReturnType<Open> {
+  const [{ MongoClient }, { ensureIndexes, mongoStore }] = await Promise.all([import('mongodb'), import('coatcheck/mongo')])
+  const client = new MongoClient(url, { serverSelectionTimeoutMS: 5000 })
+  const close = () => client.close()
+  try {
+    await client.connect()
+    await ensureIndexes(client.db())
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { store: mongoStore(client.db()), close }
 }
 
 async function openMemcached(url: string): ReturnType<Open> {

@@ -25,6 +25,7 @@ export interface Settings {
   /** Where sessions are kept, and where it can tries to sign in are counted, instead of in files: one of these at most. */
   readonly redisUrl: string | undefined
   readonly databaseUrl: string | undefined
+  readonly mongodbUrl: string | undefined
   readonly memcachedUrl: string | undefined
   readonly firstAccounts: readonly FirstAccount[]
 }
@@ -56,6 +57,7 @@ export function settingsFrom(env: Readonly<NodeJS.ProcessEnv>): Settings {
     freshFor: freshFor(env.FRESH_FOR || '10m'),
     redisUrl: env.REDIS_URL || undefined,
     databaseUrl: env.DATABASE_URL || undefined,
+    mongodbUrl: env.MONGODB_URL || undefined,
     memcachedUrl: env.MEMCACHED_URL || undefined,
     firstAccounts: [
       firstAccount('admin', 'ADMIN', env.ADMIN_EMAIL, env.ADMIN_PASSWORD),

@@ -8,6 +8,7 @@ import { Client } from './client.ts'
 const servers = [
   { kind: 'Redis', variable: 'REDIS_URL', ...(await service('redis')), lists: true },
   { kind: 'Postgres', variable: 'DATABASE_URL', ...(await service('postgres')), lists: true },
+  { kind: 'MongoDB', variable: 'MONGODB_URL', ...(await service('mongo')), lists: true },
   { kind: 'Memcached', variable: 'MEMCACHED_URL', ...(await service('memcached')), lists: false },
 ]
 
@@ -88,9 +89,15 @@ describe('a server that cannot be used is said at the start, without its passwor
       `postgres://me:${password}@127.0.0.1:1/app`,
       /in Postgres at 127\.0\.0\.1:1\/app \(DATABASE_URL\)\. .*ECONNREFUSED/,
     ],
+    [
+      'MONGODB_URL',
+      `mongodb://me:${password}@127.0.0.1:1,127.0.0.1:2/app`,
+      /in MongoDB at 127\.0\.0\.1:1,127\.0\.0\.1:2\/app \(MONGODB_URL\)\. .*ECONNREFUSED/,
+    ],
     ['MEMCACHED_URL', 'memcached://127.0.0.1:1', /in Memcached at 127\.0\.0\.1:1 \(MEMCACHED_URL\)\. .*cannot be reached/],
     ['REDIS_URL', password, /REDIS_URL must be an URL such as redis:\/\/localhost:6379/],
     ['MEMCACHED_URL', 'localhost', /MEMCACHED_URL must be an URL such as memcached:\/\/localhost:11211/],
+    ['MONGODB_URL', 'mongodb:', /MONGODB_URL must be an URL such as mongodb:\/\/localhost:27017/],
     ['DATABASE_URL', 'https://127.0.0.1:1/', /DATABASE_URL must be an URL such as postgres:\/\//],
   ])('%s=%s', async (variable, url, words) => {
     const { code, output } = await failedStart({ DATA_DIR: folder.path, [variable]: url })
