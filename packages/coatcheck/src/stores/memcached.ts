@@ -43,7 +43,7 @@ const NEVER = 0
 const AT_ONCE = -1
 
 /**
- * Sessions in one memcached (1.4.23 and later), over a client of `memcache-client`. For those who have nothing else.
+ * Sessions in one memcached (tested with 1.6), over a client of `memcache-client`. For those who have nothing else.
  *
  * Memcached forgets: what it evicts is a session ended early, and a restart signs everybody out; never the other way
  * round. It lists nothing: there is no device list, no scan and no near cache.

@@ -108,7 +108,7 @@ function isOfSeveral(options: unknown): boolean {
 const remedies: readonly [RegExp, string][] = [
   [/out of memory/, 'its memory is full and it may not forget anything (-M): raise -m'],
   [/unauthenticated|auth/i, 'it asks for a password, which the client does not send'],
-  [/^(ERROR|CLIENT_ERROR)/, 'it did not understand: check that the address is that of a memcached, 1.4 or later'],
+  [/^(ERROR|CLIENT_ERROR)/, 'it did not understand: check that the address is that of a memcached'],
   [
     /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNRESET|EPIPE|socket|connect|timeout|shutdown/i,
     'it cannot be reached: check the address, and that it runs',
