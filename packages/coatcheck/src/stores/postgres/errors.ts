@@ -1,5 +1,8 @@
 import { CoatcheckError, type ErrorCode } from '../../core/errors.ts'
 
+const READ_ONLY =
+  'takes no writes here: it is a read-only replica, or the role is read-only. Connect the pool to the primary: a replica’s reads would lag behind revocations.'
+
 /** By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html), by its first two characters, or by Node's code. */
 const REMEDY: Readonly<Record<string, string>> = {
   '28P01': 'refused the password. Look at the user and password that the pool was made with.',
@@ -8,8 +11,9 @@ const REMEDY: Readonly<Record<string, string>> = {
   '42P01': 'has no session tables here. Run migrate(pool) once, or what migrations() prints; or look at the database and schema.',
   '3F000': 'has no such schema. Run migrate(pool) once, or what migrations() prints; or look at the database and schema.',
   42501: 'denies this role a right. It needs USAGE on the schema and SELECT, INSERT, UPDATE, DELETE on its tables.',
-  25006:
-    'takes no writes here: it is a read-only replica, or the role is read-only. Connect the pool to the primary: a replica’s reads would lag behind revocations.',
+  25006: READ_ONLY,
+  // Our own division: see WRITABLE in statements.ts.
+  22012: READ_ONLY,
   53300: 'has no connection left. Lower the pools’ max, or raise max_connections.',
   '25P03': 'ended a transaction that this process left open for too long: it was frozen, or overloaded. Nothing of it remains.',
   '57P01': 'is shutting down, or ended this connection. The pool connects anew by itself.',
@@ -60,11 +64,6 @@ export function postgresWithoutConnection(ms: number): CoatcheckError {
     'STORE_UNAVAILABLE',
     `The pool gave no connection to Postgres ${when}; nothing was asked. Either all are in use (raise the pool’s max, look for connections that are never released), or the server does not answer.`,
   )
-}
-
-/** Where a replica, or whatever else takes no writes, was asked for an answer that must be the latest. */
-export function postgresReadOnly(operation: string): CoatcheckError {
-  return new CoatcheckError('STORE_UNAVAILABLE', `The session store’s ${operation} failed: Postgres ${REMEDY[25006]}`)
 }
 
 function unknownReason(state: string): string {
