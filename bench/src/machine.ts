@@ -26,10 +26,7 @@ const LIBRARIES = [
 export async function describeMachine(cores: Cores, schedule: Schedule): Promise<Readonly<Record<string, string>>> {
   const { rounds, sliceMs, connections } = schedule
   return {
-    when: new Date().toISOString().slice(0, 16).replace('T', ' '),
-    commit: commit(),
-    node: process.version,
-    machine: `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}`,
+    ...describeHost(),
     cores:
       cores.server === undefined
         ? 'not bound: no taskset, or a single core'
@@ -37,6 +34,16 @@ export async function describeMachine(cores: Cores, schedule: Schedule): Promise
     stores: await storeVersions(),
     schedule: `${rounds} rounds of ${sliceMs} ms a subject, ${connections} keep-alive connections`,
     libraries: (await Promise.all(LIBRARIES.map(version))).join(', '),
+  }
+}
+
+/** The same of the machine alone. */
+export function describeHost(): Readonly<Record<string, string>> {
+  return {
+    when: new Date().toISOString().slice(0, 16).replace('T', ' '),
+    commit: commit(),
+    node: process.version,
+    machine: `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}`,
   }
 }
 

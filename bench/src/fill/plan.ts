@@ -25,6 +25,9 @@ export const WHERE_FROM = {
   userAgent: 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36',
 }
 
+/** Of an id: 22 characters of base64url. */
+export const ID_BYTES = 16
+
 export const DAY_MS = 86_400_000
 /** Begun over the last so many days. */
 export const SPREAD_MS = 14 * DAY_MS
@@ -45,12 +48,12 @@ export async function makeTemplate(store: SessionStore, from: Partial<SessionRec
 
 /** The id of the session of this number. */
 export function idAt(number: number): string {
-  return digest(`s${number}`).slice(0, 22)
+  return digest(`s${number}`).subarray(0, ID_BYTES).toString('base64url')
 }
 
 /** The token's hash of the session of this number. */
 export function tokenHashAt(number: number): string {
-  return digest(`t${number}`)
+  return digest(`t${number}`).toString('base64url')
 }
 
 /** The id of the person of this number. */
@@ -68,6 +71,6 @@ export function isDead({ deadEvery }: Plan, number: number): boolean {
   return deadEvery !== undefined && number % deadEvery === 0
 }
 
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('base64url')
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
 }

@@ -1,10 +1,13 @@
 import type { Pool } from 'pg'
-import { type Plan, SPREAD_MS } from './plan.ts'
+import { ID_BYTES, type Plan, SPREAD_MS } from './plan.ts'
 
 /** Rows of one statement. */
 const BATCH = 250_000
 
-const digest = (text: string) => `translate(encode(sha256(convert_to(${text}, 'UTF8')), 'base64'), '+/=', '-_')`
+const digest = (text: string) => `sha256(convert_to(${text}, 'UTF8'))`
+const base64url = (bytes: string) => `translate(encode(${bytes}, 'base64'), '+/=', '-_')`
+/** The id of the session of number `i`. */
+export const ID = base64url(`substring(${digest("'s' || i")} FOR ${ID_BYTES})`)
 
 /** What differs from the template's row, by column; `i` is the session's number, `t` the template. See `plan.ts`. */
 function expressions({ people, deadEvery }: Plan): Readonly<Record<string, string>> {
@@ -15,8 +18,8 @@ function expressions({ people, deadEvery }: Plan): Readonly<Record<string, strin
     return deadEvery === undefined ? living : `CASE WHEN i % ${deadEvery} = 0 THEN t.created_at - 86400000 ELSE ${living} END`
   }
   return {
-    id: `left(${digest("'s' || i")}, 22)`,
-    token_hash: digest("'t' || i"),
+    id: ID,
+    token_hash: base64url(digest("'t' || i")),
     user_id: userId,
     data: `replace(t.data, t.user_id, ${userId})`,
     created_at: begun,

@@ -8,9 +8,11 @@ import type { Pool } from 'pg'
 import { LIFETIME_MS } from '../apps/data.ts'
 import { postgresPool, redisClient, usedMemory } from '../apps/shared-stores.ts'
 import { APP_DATA, idAt, makeTemplate, userIdAt, WHERE_FROM } from '../fill/plan.ts'
-import { fillPostgres, sizeOf } from '../fill/postgres.ts'
+import { fillPostgres, ID, sizeOf } from '../fill/postgres.ts'
 import { fillStore } from '../fill/store.ts'
 import { startStoreServer } from '../processes/store-servers.ts'
+
+type Client = Awaited<ReturnType<typeof redisClient>>
 
 /** What one session takes, at so many sessions. */
 export interface Bytes {
@@ -45,6 +47,14 @@ export async function measureBytes(sessions: number): Promise<readonly Bytes[]> 
 /** Everybody has one session: the dearest case for an index by person. */
 async function measureRedis(url: string, sessions: number): Promise<readonly Bytes[]> {
   const client = await redisClient(url)
+  try {
+    return await measureRedisOn(client, sessions)
+  } finally {
+    client.destroy()
+  }
+}
+
+async function measureRedisOn(client: Client, sessions: number): Promise<readonly Bytes[]> {
   const measured = async (name: string, title: string, fill: () => Promise<unknown>): Promise<Bytes> => {
     await client.flushAll()
     const before = await usedMemory(client)
@@ -57,16 +67,14 @@ async function measureRedis(url: string, sessions: number): Promise<readonly Byt
   }
   // What the first filling leaves in buffers is there before the ones that count.
   await ours({}, 10_000)
-  const rows = [
+  return [
     await measured('redis-coatcheck', 'Coatcheck in Redis, user index included', () => ours({})),
     await measured('redis-coatcheck-device', 'the same with address and browser, as kept by default', () => ours(WHERE_FROM)),
     await measured('redis-connect', 'connect-redis, without a user index', () => fillConnectRedis(client, sessions)),
   ]
-  client.destroy()
-  return rows
 }
 
-async function fillConnectRedis(client: Awaited<ReturnType<typeof redisClient>>, sessions: number): Promise<void> {
+async function fillConnectRedis(client: Client, sessions: number): Promise<void> {
   const store = new RedisStore({ client })
   for (let first = 0; first < sessions; first += AT_ONCE) {
     const numbers = Array.from({ length: Math.min(AT_ONCE, sessions - first) }, (_, index) => first + index)
@@ -89,6 +97,14 @@ function peerSession(number: number) {
 /** Table and indexes, filled by inserts in no order. */
 async function measurePostgres(url: string, sessions: number): Promise<readonly Bytes[]> {
   const pool = postgresPool(url)
+  try {
+    return await measurePostgresOn(pool, sessions)
+  } finally {
+    await pool.end()
+  }
+}
+
+async function measurePostgresOn(pool: Pool, sessions: number): Promise<readonly Bytes[]> {
   const row = (name: string, title: string, { table, indexes }: { table: number; indexes: number }): Bytes => {
     return { name, title, sessions, perSession: (table + indexes) / sessions, indexes: indexes / sessions }
   }
@@ -99,13 +115,11 @@ async function measurePostgres(url: string, sessions: number): Promise<readonly 
     await pool.query(`DROP SCHEMA ${CORNER} CASCADE`)
     return size
   }
-  const rows = [
+  return [
     row('postgres-coatcheck', 'Coatcheck in Postgres, user index included', await ours({})),
     row('postgres-coatcheck-device', 'the same with address and browser, as kept by default', await ours(WHERE_FROM)),
     row('postgres-connect', 'connect-pg-simple, without a user index', await fillConnectPg(pool, sessions)),
   ]
-  await pool.end()
-  return rows
 }
 
 /** Its own first session, so many times over. */
@@ -116,10 +130,9 @@ async function fillConnectPg(pool: Pool, sessions: number): Promise<{ table: num
     store.set('template', peerSession(99_999_999), error => (error ? reject(error) : resolve()))
   })
   store.close()
-  const id = "rpad(left(translate(encode(sha256(convert_to('s' || i, 'UTF8')), 'base64'), '+/=', '-_'), 22), 32, '_')"
   await pool.query(
     `INSERT INTO session (sid, sess, expire)
-    SELECT ${id}, replace(t.sess::text, $1, 'u' || lpad(i::text, 8, '0'))::json, t.expire
+    SELECT rpad(${ID}, 32, '_'), replace(t.sess::text, $1, 'u' || lpad(i::text, 8, '0'))::json, t.expire
     FROM session t, generate_series(0, $2::bigint - 1) i WHERE t.sid = 'template'`,
     [userIdAt(99_999_999), sessions],
   )
