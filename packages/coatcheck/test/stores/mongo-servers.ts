@@ -31,7 +31,7 @@ export async function startReplicaSet(count = 1): Promise<ReplicaSet | Missing> 
     replSetInitiate: {
       _id: NAME,
       members: members.map(({ port }, _id) => ({ _id, host: `127.0.0.1:${port}` })),
-      settings: { electionTimeoutMillis: ELECTION_TIMEOUT_MS },
+      settings: { electionTimeoutMillis: ELECTION_TIMEOUT_MS, heartbeatIntervalMillis: ELECTION_TIMEOUT_MS / 4 },
     },
   })
   const set = {
@@ -57,7 +57,7 @@ async function primaryOf(members: readonly Server[]): Promise<Server> {
 }
 
 /** Runs a command on this very member. */
-async function ask(member: Server, command: object): Promise<Record<string, unknown>> {
+export async function ask(member: Server, command: object): Promise<Record<string, unknown>> {
   const client = new MongoClient(member.url, { directConnection: true, serverSelectionTimeoutMS: 1000 })
   try {
     return await client.db('admin').command({ ...command })
