@@ -26,6 +26,8 @@ export interface PostgresScale {
 /** Deleting what has ended, one batch after the other, while others are served. */
 interface Pruning {
   readonly pruned: number
+  /** Of so many that had ended; fewer were pruned where the time was over first. */
+  readonly ended: number
   readonly seconds: number
   readonly quiet: { readonly read: Latency; readonly save: Latency }
   readonly pruning: { readonly read: Latency; readonly save: Latency }
@@ -46,6 +48,8 @@ const SESSIONS_A_PERSON = 2
 /** A million of ten. */
 const DEAD_EVERY = 10
 const PRUNE_BATCH = 1000
+/** What is not pruned by then is counted as left. */
+const MOST_PRUNE_MS = 600_000
 
 /** Fills two schemas of one server, and measures them in turns. */
 export async function measurePostgres(url: string, options: ScaleOptions): Promise<PostgresScale> {
@@ -159,11 +163,12 @@ async function pruneWhileServing(target: Target, quietMs: number): Promise<Pruni
   const begun = performance.now()
   let [pruned, done] = [0, false]
   const pruneAll = async () => {
-    for (let some = PRUNE_BATCH; some === PRUNE_BATCH; pruned += some)
+    for (let some = PRUNE_BATCH; some === PRUNE_BATCH && performance.now() - begun < MOST_PRUNE_MS; pruned += some)
       some = (await target.store.prune?.(Date.now(), PRUNE_BATCH)) ?? 0
     done = true
   }
   const [pruning] = await Promise.all([serve(target, () => done), pruneAll()])
   const latencies = ({ read, save }: typeof quiet) => ({ read: latencyOf(read), save: latencyOf(save) })
-  return { pruned, seconds: (performance.now() - begun) / 1000, quiet: latencies(quiet), pruning: latencies(pruning) }
+  const ended = Math.ceil(target.plan.sessions / DEAD_EVERY)
+  return { pruned, ended, seconds: (performance.now() - begun) / 1000, quiet: latencies(quiet), pruning: latencies(pruning) }
 }
