@@ -142,8 +142,9 @@ class MongoStore implements SessionStore {
     const generation = await this.#generation('listByUser')
     // To MongoDB a limit of none is no limit.
     if (generation === undefined || limit < 1) return []
-    const filter = { ...recordsOfUser(userId), generation, pending: { $exists: false } }
-    return (await this.#link.find('listByUser', filter, { sort: { createdAt: -1 }, limit })).map(toRecord)
+    const filter = { ...recordsOfUser(userId), ...aliveAt(generation), pending: { $exists: false } }
+    const found = await this.#link.find('listByUser', filter, { sort: { createdAt: -1 }, limit })
+    return found.map(document => recordAt(generation, document))
   }
 
   async marks(userId: string | null): Promise<Marks> {
@@ -182,7 +183,7 @@ class MongoStore implements SessionStore {
     const next = randomText(MARK_BYTES)
     if (except !== undefined) {
       const carried = { $set: { generation: next, carriedFrom: generation }, $inc: { version: 1 } }
-      await this.#link.update('revokeEveryone', { ...recordOf(except), generation }, carried)
+      await this.#link.update('revokeEveryone', { ...recordOf(except), ...aliveAt(generation) }, carried)
     }
     const ended = [...(await this.#ended('revokeEveryone')), generation].slice(-ENDED_KEPT)
     const change = { $set: { generation: next, ended } }
@@ -195,7 +196,8 @@ class MongoStore implements SessionStore {
     // Text only: the marks, whose _id is an object, are not among them.
     const found = await this.#link.find('scan', { _id: { $gt: after ?? '' } }, { sort: { _id: 1 }, limit })
     const last = found.length < limit ? undefined : found.at(-1)
-    const records = found.filter(document => isOf(generation, document) && document.pending === undefined).map(toRecord)
+    const alive = found.filter(document => isOf(generation, document) && document.pending === undefined)
+    const records = alive.map(document => recordAt(generation ?? '', document))
     return { records, next: last === undefined ? null : String(last._id) }
   }
 
@@ -223,7 +225,7 @@ class MongoStore implements SessionStore {
 
   /** Saves where the version is the one before. Never makes one. */
   #compareAndSet(record: SessionRecord, forgetAt: number, more: object, set: object = {}): Promise<boolean> {
-    const filter = { ...recordOf(record.id), version: record.version - 1, generation: record.generation, ...more }
+    const filter = { ...recordOf(record.id), version: record.version - 1, ...aliveAt(record.generation), ...more }
     const change = { $set: { ...fieldsOf(record), ...set }, $max: risingOf(record.lastSeenAt, forgetAt) }
     return this.#link.update('replace', filter, change)
   }
@@ -245,22 +247,13 @@ class MongoStore implements SessionStore {
     return record.userId === null || this.#link.update(operation, written, { $unset: { pending: '' } })
   }
 
-  /**
-   * The record and the marks, by one command. A record that is being carried over counts as of the generation that it is
-   * carried from, until the next one is set.
-   */
+  /** The record and the marks, by one command. */
   async #look(operation: string, id: string, userId: string | null): Promise<Sight> {
     const wanted = [id, GENERATION, ...(userId === null ? [] : [epochOf(userId)])]
     const found = await this.#link.find(operation, { _id: { $in: wanted } })
     const document = found.find(({ _id }) => _id === id)
     const marks = marksOf(found)
-    const stored = document && toRecord(document)
-    const isCarried = stored !== undefined && document?.carriedFrom === marks.generation
-    return {
-      stored,
-      pending: document?.pending !== undefined,
-      marks: isCarried ? { ...marks, generation: stored.generation } : marks,
-    }
+    return { stored: document && recordAt(marks.generation, document), pending: document?.pending !== undefined, marks }
   }
 
   async #marks(operation: string, userId: string | null): Promise<Marks> {
@@ -286,6 +279,15 @@ function aliveIn({ stored, marks }: Sight): SessionRecord | undefined {
 /** True for a record of this generation; without any generation all are dead. */
 function isOf(generation: string | undefined, document: MongoDocument): boolean {
   return generation !== undefined && (document.generation === generation || document.carriedFrom === generation)
+}
+
+/** The same as a filter. A record that is carried over counts as of the generation before, until the next one is set. */
+function aliveAt(generation: string): object {
+  return { $or: [{ generation }, { carriedFrom: generation }] }
+}
+
+function recordAt(generation: string, document: MongoDocument): SessionRecord {
+  return toRecord(isOf(generation, document) ? { ...document, generation } : document)
 }
 
 function marksOf(found: readonly MongoDocument[]): Marks {

@@ -77,12 +77,21 @@ describe.skipIf(here === undefined)('the mongo store over a replica set', () => 
       // As revokeEveryone leaves it before it sets the generation.
       const carried = { generation: 'the next one', carriedFrom: kept.generation, version: 2 }
       await documents.updateOne({ _id: kept.id }, { $set: carried })
-      expect(await store.read(kept.id)).toMatchObject({ version: 2, generation: 'the next one' })
+      for (const found of [
+        await store.read(kept.id),
+        ...(await store.listByUser('admin', 9)),
+        ...(await store.scan(null, 9)).records,
+      ])
+        expect(found).toEqual({ ...kept, version: 2 })
+      const during = nextVersion({ ...kept, version: 2 }, { data: '{"during":1}' })
+      expect(await store.replace(during, later())).toBe('saved')
       expect(await store.replace(nextVersion(kept, { data: '{"late":1}' }), later())).toBe('conflict')
       await marks.updateOne({ _id: { mark: 'generation' } }, { $set: { generation: 'the next one' } })
-      const found = await store.read(kept.id)
-      expect(found).toMatchObject({ version: 2 })
-      expect(found && (await store.replace(nextVersion(found), later()))).toBe('saved')
+      expect(await store.read(kept.id)).toEqual({ ...during, generation: 'the next one' })
+      // Read before the generation was set, saved after it.
+      expect(await store.replace(nextVersion(during, { data: '{"after":1}' }), later())).toBe('saved')
+      await store.revokeEveryone()
+      expect(await store.replace(nextVersion(during, { version: 5 }), later())).toBe('gone')
     }))
 
   // Guard: in mongo.ts the generation in the filter of the mark.
@@ -105,7 +114,7 @@ describe.skipIf(here === undefined)('the mongo store over a replica set', () => 
       const { generation } = await store.marks(null)
       for (const [filter, options] of [
         [{ _id: { $in: ['x', { mark: 'generation' }, { epochOf: 'x' }] } }],
-        [{ _id: { $eq: 'x' }, format: 1, version: 1, generation, userId: 'user 1' }],
+        [{ _id: { $eq: 'x' }, format: 1, version: 1, $or: [{ generation }, { carriedFrom: generation }], userId: 'user 1' }],
         [
           { userId: { $eq: 'user 1' }, format: 1, generation, pending: { $exists: false } },
           { sort: { createdAt: -1 }, limit: 9 },
@@ -120,6 +129,28 @@ describe.skipIf(here === undefined)('the mongo store over a replica set', () => 
         expect(plan).not.toMatch(/COLLSCAN|"SORT"/)
       }
     }))
+
+  test('costs as many commands as its page says', async () => {
+    const client = await connect(here?.url ?? '', { monitorCommands: true })
+    const { store, close } = await openSpace(client, client)
+    const commands: string[] = []
+    client.on('commandStarted', ({ commandName }) => commands.push(commandName))
+    const cost = async (act: () => unknown) => {
+      commands.length = 0
+      await act()
+      return commands.join(' ')
+    }
+    const [visit, login] = [await preparedRecord(store), await preparedRecord(store, { userId: 'alice' })]
+    const promoted = nextVersion(visit, { ...(await store.marks('bob')), userId: 'bob', tokenHash: sampleHash() })
+    expect(await cost(() => store.marks(null))).toBe('find')
+    expect(await cost(() => store.create(visit, later()))).toBe('insert find')
+    expect(await cost(() => store.create(login, later()))).toBe('insert find update')
+    expect(await cost(() => store.replace(promoted, later()))).toBe('update find find update find update')
+    expect(await cost(() => store.read(login.id))).toBe('find')
+    expect(await cost(() => store.touch(login.id, later(), later()))).toBe('update')
+    expect(await cost(() => store.replace(nextVersion(login, { data: '{"a":1}' }), later()))).toBe('update find')
+    await close()
+  })
 
   test('prunes by the thousand what idled out and what is left of dead generations', () =>
     inSpace(async ({ store, documents }) => {

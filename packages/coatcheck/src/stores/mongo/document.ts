@@ -28,18 +28,20 @@ export interface Rising {
   readonly forgetAt: Date
 }
 
-/** What a save sets; `forgetAt` is a Date because MongoDB's TTL index takes no other. */
+/** What a save sets: no time that only rises, and not the generation, which is what it was saved under. */
 export function fieldsOf(record: SessionRecord): MongoDocument {
-  const { id: _id, lastSeenAt: _rises, ...fields } = record
+  const { id: _id, generation: _stays, lastSeenAt: _rises, ...fields } = record
   return fields
 }
 
+/** `forgetAt` is a Date because MongoDB's TTL index takes no other. */
 export function risingOf(lastSeenAt: number, forgetAt: number): Rising {
   return { lastSeenAt, forgetAt: new Date(forgetAt) }
 }
 
 export function toDocument(record: SessionRecord, forgetAt: number): MongoDocument {
-  return { _id: record.id, format: FORMAT, ...fieldsOf(record), ...risingOf(record.lastSeenAt, forgetAt), ...pendingOf(record) }
+  const fields = { ...fieldsOf(record), generation: record.generation, ...risingOf(record.lastSeenAt, forgetAt) }
+  return { _id: record.id, ...ANY_RECORD, ...fields, ...pendingOf(record) }
 }
 
 /** A login stands so until the marks were looked at after its writing. */
