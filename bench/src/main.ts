@@ -16,7 +16,7 @@ import { verdictsOn } from './verdicts.ts'
 const options = readOptions(process.argv.slice(2))
 const findings = await measure(options)
 process.stdout.write(`\n${toMarkdown(findings)}`)
-if (options.write) await write(findings)
+if (options.write) await write(findings, options)
 // A subject that could not be measured is a failure of the run, never a shorter table.
 if (findings.missing.size > 0) process.exitCode = 1
 
@@ -92,13 +92,13 @@ async function orMissing<Found>(
   }
 }
 
-async function write(all: Findings): Promise<void> {
+async function write(all: Findings, { suffix }: BenchOptions): Promise<void> {
   const folder = new URL('../results/', import.meta.url)
-  const day = new Date().toISOString().slice(0, 10)
+  const name = new Date().toISOString().slice(0, 10) + suffix
   await mkdir(folder, { recursive: true })
-  await writeFile(new URL(`${day}.md`, folder), toMarkdown(all))
-  await writeFile(new URL(`${day}.json`, folder), `${JSON.stringify(toJson(all), null, 2)}\n`)
-  process.stdout.write(`\nWritten to bench/results/${day}.md and .json\n`)
+  await writeFile(new URL(`${name}.md`, folder), toMarkdown(all))
+  await writeFile(new URL(`${name}.json`, folder), `${JSON.stringify(toJson(all), null, 2)}\n`)
+  process.stdout.write(`\nWritten to bench/results/${name}.md and .json\n`)
 }
 
 function toJson(all: Findings): object {

@@ -16,6 +16,8 @@ export interface BenchOptions {
   readonly loginRounds: number
   /** Only a run of everything, at full length, is written down unless asked for. */
   readonly write: boolean
+  /** What the results' file is called after the day: a part never takes the whole run's place. */
+  readonly suffix: string
 }
 
 /** Measurements that are not of one subject, by their names for `--only`. */
@@ -47,6 +49,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     filledSessions: values.quick ? 20_000 : 1_000_000,
     loginRounds: values.quick ? 1 : 6,
     write: values.write ?? !(values.quick || values.only),
+    suffix: [...(values.only?.split(',') ?? []), ...(values.quick ? ['quick'] : [])].map(name => `-${name}`).join(''),
   }
 }
 

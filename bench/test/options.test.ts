@@ -8,6 +8,8 @@ test('a run of everything is written down, a part or a quick one only when asked
   expect(readOptions(['--quick']).write).toBe(false)
   expect(readOptions(['--only', 'bytes']).write).toBe(false)
   expect(readOptions(['--only', 'bytes', '--write']).write).toBe(true)
+  const suffixes = [[], ['--quick'], ['--only', 'bytes,logins']].map(args => readOptions(args).suffix)
+  expect(suffixes).toEqual(['', '-quick', '-bytes-logins'])
 })
 
 test('--only takes subjects with their limit, and parts without any subject', () => {
