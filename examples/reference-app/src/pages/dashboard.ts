@@ -24,7 +24,7 @@ export function dashboardPage(frame: Frame, { user, devices }: DashboardFacts): 
 ${here && sessionCard(here)}
 <section class="card" aria-labelledby="devices">
 <h2 id="devices">Your devices</h2>
-${devices && count(devices)}
+${devices ? count(devices) : html`<p>Sign out wherever else you are signed in.</p>`}
 <p><a class="button" href="/account/sessions">${devices ? 'See your devices' : 'Sign out other devices'}</a></p>
 </section>
 ${settingsCard}

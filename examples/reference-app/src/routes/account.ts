@@ -58,7 +58,8 @@ export function accountRoutes({ users, sessions, say }: Context): Router {
 }
 
 function othersNotice(count: number): string {
-  if (count === 0) return 'You were signed in on no other device.'
+  // Of what is now: where no lists are kept, nobody knows for sure what was.
+  if (count === 0) return 'You are signed in on no other device now.'
   return count === 1 ? 'One other device has been signed out.' : `${count} other devices have been signed out.`
 }
 
