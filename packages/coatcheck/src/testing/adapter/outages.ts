@@ -120,6 +120,24 @@ export const outageLaws: readonly AdapterLaw[] = [
     },
   },
   {
+    law: 11,
+    name: 'data above the limit is a 500 without details; nothing of it is stored, and what was stored stays',
+    async prove({ open }) {
+      const routesWithBig: Routes = { ...routes, '/big': ({ session }) => change(session, { big: 'x'.repeat(1000) }) }
+      const site = await open(routesWithBig, { maxDataBytes: 1000 })
+      const [stranger, browser] = [site.browser(), site.browser()]
+      await browser.post('/login')
+      await browser.post('/visit')
+      for (const one of [stranger, browser]) {
+        const reply = await one.post('/big')
+        assertError(reply, 500, { error: 'Internal server error', code: 'SESSION_TOO_LARGE' })
+        assert.deepEqual(cookiesIn(reply), [])
+      }
+      assert.equal((await browser.get('/data')).body, '{"userId":"alice","seen":1}')
+      assert.deepEqual(stranger.cookies, {})
+    },
+  },
+  {
     name: 'a HEAD request that cannot be answered gets the same head and no body',
     async prove({ open, gate }) {
       const browser = (await open(routes)).browser()
