@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process'
-import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { type Missing, type Program, which } from './machine.ts'
+import type { Missing, Program } from './machine.ts'
 import { redisRecipe } from './redis.ts'
+import { cliBeside, redisCli } from './redis-cli.ts'
 import { type Server, startServer } from './server.ts'
 
 const run = promisify(execFile)
@@ -41,20 +41,16 @@ export async function startRedisCluster(args: readonly string[] = []): Promise<R
   ]
   const recipe = await redisRecipe([...options, ...args])
   if ('missing' in recipe) return recipe
-  const redisCli = cliBeside(recipe.command({ port: 0, folder: '' })[0])
-  if (!redisCli) return { missing: 'no redis-cli beside redis-server' }
+  const cli = cliBeside(recipe)
+  if (!cli) return { missing: 'no redis-cli beside redis-server' }
   const nodes = await startAll(NODES, () => startServer(recipe))
   try {
-    await form(redisCli, nodes)
-    return clusterOf(recipe.how, redisCli, nodes)
+    await form(cli, nodes)
+    return clusterOf(recipe.how, cli, nodes)
   } catch (error) {
     await stopAll(nodes)
     throw error
   }
-}
-
-function cliBeside(server: string): string | undefined {
-  return which(['redis-cli', 'valkey-cli'], [dirname(server)])
 }
 
 async function startAll(count: number, start: () => Promise<Server>): Promise<Server[]> {
@@ -75,61 +71,56 @@ async function stopAll(nodes: readonly Server[]): Promise<void> {
 
 const addressOf = (node: Server) => `127.0.0.1:${node.port}`
 
-async function form(redisCli: string, nodes: readonly Server[]): Promise<void> {
+async function form(cli: string, nodes: readonly Server[]): Promise<void> {
   const create = ['--cluster', 'create', ...nodes.map(addressOf), '--cluster-replicas', '1', '--cluster-yes']
-  await run(redisCli, create)
+  await run(cli, create)
   const until = Date.now() + FORMS_WITHIN_MS
-  while (!(await everyNodeAgrees(redisCli, nodes))) {
+  while (!(await everyNodeAgrees(cli, nodes))) {
     if (Date.now() > until) throw new Error(`The Redis Cluster did not form within ${FORMS_WITHIN_MS} ms.`)
     await sleep(200)
   }
 }
 
-async function everyNodeAgrees(redisCli: string, nodes: readonly Server[]): Promise<boolean> {
-  const answers = await Promise.all(nodes.map(node => healthOf(redisCli, node)))
+async function everyNodeAgrees(cli: string, nodes: readonly Server[]): Promise<boolean> {
+  const answers = await Promise.all(nodes.map(node => healthOf(cli, node)))
   return answers.every(Boolean)
 }
 
 /** True if the node sees the cluster whole, with three replicas whose links to their masters are up. */
-async function healthOf(redisCli: string, node: Server): Promise<boolean> {
+async function healthOf(cli: string, node: Server): Promise<boolean> {
   const [info, roles, replication] = await Promise.all([
-    ask(redisCli, node, 'cluster', 'info'),
-    ask(redisCli, node, 'cluster', 'nodes'),
-    ask(redisCli, node, 'info', 'replication'),
+    redisCli(cli, node, 'cluster', 'info'),
+    redisCli(cli, node, 'cluster', 'nodes'),
+    redisCli(cli, node, 'info', 'replication'),
   ])
   const isLinked = replication.includes('role:master') || replication.includes('master_link_status:up')
   return info.includes('cluster_state:ok') && roles.match(/\bslave\b/g)?.length === NODES / 2 && isLinked
 }
 
-async function ask(redisCli: string, node: Server, ...args: string[]): Promise<string> {
-  const { stdout } = await run(redisCli, ['-h', '127.0.0.1', '-p', `${node.port}`, ...args])
-  return stdout.trim()
-}
-
-function clusterOf(how: Program['how'], redisCli: string, nodes: readonly Server[]): RedisCluster {
+function clusterOf(how: Program['how'], cli: string, nodes: readonly Server[]): RedisCluster {
   return {
     how,
     nodes,
     urls: nodes.map(node => node.url),
     url: nodes.map(node => node.url)[0] ?? '',
-    cli: (node, ...args) => ask(redisCli, node, ...args),
-    masterOf: key => masterOf(redisCli, nodes, key),
+    cli: (node, ...args) => redisCli(cli, node, ...args),
+    masterOf: key => masterOf(cli, nodes, key),
     stop: () => stopAll(nodes),
   }
 }
 
-async function masterOf(redisCli: string, nodes: readonly Server[], key: string): Promise<Server> {
+async function masterOf(cli: string, nodes: readonly Server[], key: string): Promise<Server> {
   for (const node of nodes) {
-    const owner = await portOfOwner(redisCli, node, key).catch(() => undefined)
+    const owner = await portOfOwner(cli, node, key).catch(() => undefined)
     const master = nodes.find(({ port }) => port === owner)
     if (master) return master
   }
   throw new Error(`No node of the Redis Cluster knows who answers for ${key}.`)
 }
 
-async function portOfOwner(redisCli: string, node: Server, key: string): Promise<number | undefined> {
-  const slot = Number(await ask(redisCli, node, 'cluster', 'keyslot', key))
-  const lines = (await ask(redisCli, node, 'cluster', 'nodes')).split('\n')
+async function portOfOwner(cli: string, node: Server, key: string): Promise<number | undefined> {
+  const slot = Number(await redisCli(cli, node, 'cluster', 'keyslot', key))
+  const lines = (await redisCli(cli, node, 'cluster', 'nodes')).split('\n')
   const owner = lines.find(line => line.includes('master') && !line.includes('fail') && ownsSlot(line, slot))
   return owner ? Number(/:(\d+)@/.exec(owner)?.[1]) : undefined
 }
