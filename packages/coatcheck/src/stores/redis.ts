@@ -2,7 +2,8 @@ import { randomText } from '../core/crypto.ts'
 import { CoatcheckError, isCoatcheckError } from '../core/errors.ts'
 import type { SessionRecord } from '../core/record.ts'
 import { EPOCH_KEPT_MS, type Marks, type ScanPage, type SessionStore, type Watch } from '../core/store.ts'
-import { linkOf, type RedisClient, type RedisLink, type Run, redisFailure, Script } from './redis/client.ts'
+import { isOutOfMemory, linkOf, type RedisClient, type RedisLink, type Run, redisFailure, Script } from './redis/client.ts'
+import { FirstContact } from './redis/first-contact.ts'
 import { decodeRecord, encodeRecord, encodeSeenAt, isMark, MARK_BYTES } from './redis/record.ts'
 import * as scripts from './redis/scripts.ts'
 import { topologyOf } from './redis/topology.ts'
@@ -90,6 +91,7 @@ class RedisStore implements SessionStore {
   readonly #prefix: string
   readonly #timeoutMs: number
   readonly #options: RedisStoreOptions
+  readonly #contact: FirstContact
   readonly cannot: { readonly watch?: string }
 
   constructor(link: RedisLink, prefix: string, timeoutMs: number, options: RedisStoreOptions) {
@@ -97,6 +99,7 @@ class RedisStore implements SessionStore {
     this.#prefix = prefix
     this.#timeoutMs = timeoutMs
     this.#options = options
+    this.#contact = new FirstContact(link, prefix)
     this.cannot = typeof link.trackers === 'string' ? { watch: link.trackers } : {}
   }
 
@@ -324,7 +327,11 @@ class RedisStore implements SessionStore {
   async #unfile(userId: string, ids: readonly string[]): Promise<void> {
     if (ids.length === 0) return
     const { key, person } = this.#place(userId)
-    await unfileScript.run(this.#link, [key], [person, ...ids.map(encodeId)])
+    const unfiled = unfileScript.run(this.#link, [key], [person, ...ids.map(encodeId)])
+    await unfiled.catch(error => {
+      // Nobody is kept signed in because the memory is full: what is filed of the dead is only not cleaned up.
+      if (!isOutOfMemory(error)) throw error
+    })
   }
 
   /** Waits until replicas have what was just written on the node of `key`, where that was asked for. */
@@ -341,6 +348,7 @@ class RedisStore implements SessionStore {
 
   async #guarded<Result>(operation: string, act: () => Promise<Result>): Promise<Result> {
     try {
+      if (!this.#contact.isMade) await this.#contact.make()
       return await act()
     } catch (error) {
       throw isCoatcheckError(error) ? error : redisFailure(operation, error)

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { Cluster, Redis } from 'ioredis'
-import { createClient, createCluster } from 'redis'
+import { createClient, createCluster, createSentinel } from 'redis'
 import { type RedisClient, type RedisStoreOptions, redisStore } from '../../src/stores/redis.ts'
 import type { StoreSpace } from '../../src/testing/index.ts'
 
@@ -54,6 +54,20 @@ export const splitClients = {
       },
       duplicate: (options: object) => new Redis(watchUrl, options),
     }) as RedisClient
+  },
+}
+
+/** To the master that Sentinels name. */
+export const sentinelClients = {
+  async redis(name: string, ports: readonly number[]): Promise<Connection> {
+    const client = createSentinel({ name, sentinelRootNodes: ports.map(port => ({ host: '127.0.0.1', port })) })
+    client.on('error', () => {})
+    await client.connect()
+    return { client, set: (key, value) => client.set(key, value), close: () => client.destroy() }
+  },
+  async ioredis(name: string, ports: readonly number[]): Promise<Connection> {
+    const client = new Redis({ name, sentinels: ports.map(port => ({ host: '127.0.0.1', port })) }).on('error', () => {})
+    return { client, set: (key, value) => client.set(key, value), close: () => client.disconnect() }
   },
 }
 

@@ -7,7 +7,7 @@ import { createSessions } from '../../src/core/sessions.ts'
 import { placeOf } from '../../src/stores/redis/user-index.ts'
 import { redisStore } from '../../src/stores/redis.ts'
 import { HOUR_MS, sampleRecord, storedRecord } from '../../src/testing/records.ts'
-import { Browser, codeOf, SECRET } from '../core/world.ts'
+import { Browser, SECRET } from '../core/world.ts'
 import { clients } from './redis-clients.ts'
 
 const redis = await service('redis')
@@ -102,39 +102,3 @@ function fixture(userId: string, generation: string) {
     data: JSON.stringify({ note: 'x'.repeat(109), userId }),
   })
 }
-
-describe.skipIf(redis.missing)('a Redis that will not do is a typed error', () => {
-  test('a wrong password, a read-only replica, and a server that is not there', async () => {
-    const server = await startRedis()
-    if ('missing' in server) throw new Error(server.missing)
-    const connection = await clients.ioredis(server.url)
-    const store = redisStore(connection.client, { timeoutMs: 500 })
-    const marks = async () => store.marks(null)
-    expect(await codeOf(marks)).toBeUndefined()
-    const admin = await createClient({ url: server.url }).connect()
-    await admin.configSet('requirepass', 'a password')
-    const stranger = await clients.ioredis(server.url)
-    await expect(redisStore(stranger.client).marks(null)).rejects.toMatchObject({
-      code: 'STORE_UNAVAILABLE',
-      message: expect.stringContaining('password'),
-    })
-    await admin.sendCommand(['REPLICAOF', '127.0.0.1', '1'])
-    await expect(store.revokeEveryone()).rejects.toMatchObject({
-      code: 'STORE_UNAVAILABLE',
-      message: expect.stringContaining('replica'),
-    })
-    admin.destroy()
-    await server.stop()
-    expect(await codeOf(marks)).toBe('STORE_UNAVAILABLE')
-    connection.close()
-    stranger.close()
-  }, 30_000)
-
-  test.each([
-    ['a prefix with braces', () => redisStore({ sendCommand: async () => null }, { prefix: '{app}:' })],
-    ['a timeout of 0', () => redisStore({ sendCommand: async () => null }, { timeoutMs: 0 })],
-    ['no client', () => redisStore(JSON.parse('{}'))],
-  ])('%s is refused at start-up', async (_what, make) => {
-    expect(await codeOf(async () => make())).toBe('BAD_OPTION')
-  })
-})

@@ -16,7 +16,7 @@ export type Argument = string | Buffer
 export type Run = (args: readonly Argument[]) => Promise<unknown>
 
 /** How we ask a client of `redis` for Buffers. */
-export interface NodeRedisCommandOptions {
+interface NodeRedisCommandOptions {
   readonly typeMapping: { readonly 36: typeof Buffer }
 }
 
@@ -71,6 +71,8 @@ export type RedisClient =
 /** The kinds of clients as one. */
 export interface RedisLink {
   readonly isCluster: boolean
+  /** The number of the database that the client was made for. */
+  readonly database: number
   /** Runs a command on the node that holds `key`. */
   run(key: string, args: readonly Argument[]): Promise<unknown>
   /** A runner for each master; one for a single server. */
@@ -108,24 +110,30 @@ function unboundLinkOf(client: RedisClient): RedisLink {
   if (isNodeRedisCluster(client)) return nodeRedisClusterLink(client)
   if (isNodeRedisSentinel(client)) {
     const run: Run = args => client.sendCommand(false, [...args], AS_BUFFERS)
-    return singleLink(run, "a Sentinel client of 'redis' gives no connection of our own: there is no near cache over it yet")
+    return singleLink(
+      client,
+      run,
+      "a Sentinel client of 'redis' gives no connection of our own: there is no near cache over it yet",
+    )
   }
   if (!hasMethod<NodeRedisClient>(client, 'sendCommand')) {
     throw bad("takes a client or cluster of 'redis' or 'ioredis' that you made and connected.")
   }
   const isPlain = hasMethod<DuplicableNodeRedis>(client, 'duplicate') && !('totalClients' in client)
   const trackers = isPlain ? async () => [trackByNodeRedis(client)] : 'it was given a pool: give redisStore a single client'
-  return singleLink(args => client.sendCommand([...args], AS_BUFFERS), trackers)
+  return singleLink(client, args => client.sendCommand([...args], AS_BUFFERS), trackers)
 }
 
-function singleLink(run: Run, trackers: RedisLink['trackers']): RedisLink {
-  return { isCluster: false, run: (_key, args) => run(args), masters: async () => [run], trackers }
+function singleLink(client: object, run: Run, trackers: RedisLink['trackers']): RedisLink {
+  const { db, database = db ?? 0 } = optionsOf(client)
+  return { isCluster: false, database: Number(database), run: (_key, args) => run(args), masters: async () => [run], trackers }
 }
 
 function nodeRedisClusterLink(client: NodeRedisCluster): RedisLink {
   const nodes = () => Promise.all(client.masters.map(node => client.nodeClient(node)))
   return {
     isCluster: true,
+    database: 0,
     run: (key, args) => client.sendCommand(key, false, [...args], AS_BUFFERS),
     masters: async () => (await nodes()).map(node => args => node.sendCommand([...args], AS_BUFFERS)),
     trackers: async () => (await nodes()).filter(node => hasMethod<DuplicableNodeRedis>(node, 'duplicate')).map(trackByNodeRedis),
@@ -142,7 +150,7 @@ function ioredisLink(client: IoredisClient): RedisLink {
     if (hasMethod<DuplicableIoredis>(node, 'duplicate')) return trackByIoredis(node, runOf(node))
     throw bad('needs an ioredis client that can be duplicated for a near cache.')
   }
-  if (!isIoredisCluster(client)) return singleLink(run, async () => [tracker(client)])
+  if (!isIoredisCluster(client)) return singleLink(client, run, async () => [tracker(client)])
   const masters = async () => {
     // Before that it has none, and a scan of none would say that nobody is signed in.
     if (client.status !== 'ready') await new Promise<void>(resolve => client.once('ready', resolve))
@@ -150,20 +158,26 @@ function ioredisLink(client: IoredisClient): RedisLink {
   }
   return {
     isCluster: true,
+    database: 0,
     run: (_key, args) => run(args),
     masters: async () => (await masters()).map(runOf),
     trackers: async () => (await masters()).map(tracker),
   }
 }
 
-interface IoredisOptions {
+/** What we look at of a client's own options. */
+interface ClientOptions {
+  /** What `redis` calls it. */
+  readonly database?: unknown
+  /** What `ioredis` calls it. */
+  readonly db?: unknown
   readonly keyPrefix?: unknown
   readonly scaleReads?: unknown
   /** Of a Sentinel client: whom to ask for. */
   readonly role?: unknown
 }
 
-function optionsOf(client: object): IoredisOptions {
+function optionsOf(client: object): ClientOptions {
   return 'options' in client && typeof client.options === 'object' && client.options !== null ? client.options : {}
 }
 
@@ -222,15 +236,28 @@ export class Script {
 const remedies: readonly [RegExp, string][] = [
   [/^(NOAUTH|WRONGPASS)/, 'the password or user is wrong: check the URL that the client was made with'],
   [/^NOPERM/, 'its user may not run a command that Coatcheck needs: see docs/stores/redis.md for the list'],
-  [/^READONLY/, 'it is a read-only replica: connect to the master'],
-  [/^(OOM|MISCONF)/, 'it takes no writes: its memory or its disk is full'],
-  [/^(CLUSTERDOWN|TRYAGAIN|MASTERDOWN|LOADING|NOREPLICAS)/, 'it is not ready: a failover, a resharding or a start is under way'],
-  [/database|DB index/i, 'the database number is wrong'],
+  [/^READONLY/, 'it is a read-only replica: connect to the master, or through Sentinel'],
+  [/^OOM/, 'its memory is full (maxmemory): nothing was written; give it more, or end sessions sooner'],
+  [/^MISCONF/, 'it cannot write to its disk, and so takes no writes'],
+  [/^NOREPLICAS/, 'fewer replicas are connected than min-replicas-to-write asks for: nothing was written; bring one back'],
+  [/^(MOVED|ASK|CROSSSLOT)/, "it is a node of a Cluster: make the client with createCluster ('redis') or Cluster ('ioredis')"],
+  [
+    /^(CLUSTERDOWN|TRYAGAIN|MASTERDOWN|LOADING|BUSY)/,
+    'it is not ready: a failover, a resharding, a start or a long script is under way',
+  ],
+  [/invalid bulk length/, 'a session is larger than proto-max-bulk-len: raise that, or lower maxDataBytes'],
+  [/unknown command|syntax error/i, 'it does not know a command that Coatcheck needs: Redis 6.2 or later, or Valkey'],
+  [/database|DB index|SELECT/i, 'the database number is wrong; a Cluster has none but 0'],
   [
     /ECONNREFUSED|ENOTFOUND|ETIMEDOUT|ECONNRESET|closed|disconnect/i,
     'it cannot be reached: check the URL, and that the client is connected',
   ],
 ]
+
+/** True if the server refused a write because its memory is full. */
+export function isOutOfMemory(error: unknown): boolean {
+  return /^OOM/.test(messageOf(error))
+}
 
 /** The typed error for what a client threw. */
 export function redisFailure(operation: string, cause: unknown): CoatcheckError {

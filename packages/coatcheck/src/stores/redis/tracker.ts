@@ -1,7 +1,7 @@
 import type { Argument, Run } from './client.ts'
 
 /** What a tracker tells. */
-export interface TrackerEvents {
+interface TrackerEvents {
   /** A key under one of our prefixes has changed; null for all of them. */
   changed(key: string | null): void
   /** From here on it tells nothing. */

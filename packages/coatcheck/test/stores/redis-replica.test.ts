@@ -1,0 +1,116 @@
+import { createClient } from 'redis'
+import { afterEach, describe, expect, test } from 'vitest'
+import { startRedis } from '../../../../test/services/redis.ts'
+import type { Server } from '../../../../test/services/server.ts'
+import { service } from '../../../../test/services/service.ts'
+import { createSessions } from '../../src/core/sessions.ts'
+import { type RedisStoreOptions, redisStore } from '../../src/stores/redis.ts'
+import { storedRecord } from '../../src/testing/records.ts'
+import { Browser, codeOf, SECRET } from '../core/world.ts'
+import { clients } from './redis-clients.ts'
+
+const redis = await service('redis')
+const CONFIRMED: RedisStoreOptions = { confirmRevocations: { replicas: 1, timeoutMs: 1000 } }
+
+describe.skipIf(redis.missing).each(Object.entries(clients))('a master with a replica over %s', (_name, connect) => {
+  const endings: (() => unknown)[] = []
+  afterEach(async () => {
+    for (const end of endings.splice(0).reverse()) await end()
+  })
+
+  async function started(args: readonly string[]): Promise<Server> {
+    const server = await startRedis(args)
+    if ('missing' in server) throw new Error(server.missing)
+    endings.push(() => server.stop())
+    return server
+  }
+
+  async function pair(args: readonly string[] = []) {
+    const master = await started(['--repl-diskless-sync-delay', '0', ...args])
+    const replica = await started(['--replicaof', '127.0.0.1', `${master.port}`])
+    await expect.poll(() => info(replica, 'replication'), { timeout: 30_000 }).toContain('master_link_status:up')
+    return { master, replica }
+  }
+
+  async function info(server: Server, section: string): Promise<string> {
+    const client = await createClient({ url: server.url }).connect()
+    const text = await client.info(section)
+    client.destroy()
+    return text
+  }
+
+  async function storeOn(server: Server, options: RedisStoreOptions = {}) {
+    const connection = await connect(server.url)
+    endings.push(() => connection.close())
+    return redisStore(connection.client, options)
+  }
+
+  test('confirmRevocations: what resolved, the replica has', async () => {
+    const { master, replica } = await pair()
+    const store = await storeOn(master, CONFIRMED)
+    const [one, other] = [await storedRecord(store, { userId: 'ann' }), await storedRecord(store, { userId: 'ann' })]
+    const client = await createClient({ url: replica.url }).connect()
+    endings.push(() => client.destroy())
+    await store.delete(one.id)
+    expect(await client.exists(`cc:s:${one.id}`)).toBe(0)
+    expect(await store.revokeUser('ann')).toEqual([other.id])
+    expect(await client.exists(`cc:s:${other.id}`)).toBe(0)
+    const before = await client.get('cc:generation')
+    await store.revokeEveryone()
+    const after = await client.get('cc:generation')
+    expect([after === before, after]).toEqual([false, (await store.marks(null)).generation])
+  }, 60_000)
+
+  test('confirmRevocations with the replica stopped: a typed error, in force all the same, and repeated once it is back', async () => {
+    const { master, replica } = await pair()
+    const store = await storeOn(master, CONFIRMED)
+    const sessions = createSessions({ store, secret: SECRET, production: false })
+    const browser = new Browser()
+    await browser.login(sessions, 'ann')
+    const record = await storedRecord(store, { userId: 'bob' })
+    replica.pause()
+    endings.push(() => replica.resume())
+    for (const revoke of [() => sessions.revokeUser('ann'), () => store.delete(record.id)]) {
+      await expect(revoke()).rejects.toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        message: expect.stringContaining('0 of 1 replicas'),
+      })
+    }
+    expect(await browser.whoAmI(sessions)).toBeUndefined()
+    expect(await store.read(record.id)).toBeUndefined()
+    replica.resume()
+    await expect.poll(() => codeOf(() => sessions.revokeUser('ann')), { timeout: 30_000 }).toBeUndefined()
+    await store.delete(record.id)
+  }, 60_000)
+
+  test('min-replicas-to-write: without its replica a master takes no login and says why, and answers who is signed in', async () => {
+    const { master, replica } = await pair(['--min-replicas-to-write', '1', '--min-replicas-max-lag', '1'])
+    const sessions = createSessions({ store: await storeOn(master), secret: SECRET, production: false })
+    const browser = new Browser()
+    await expect.poll(() => codeOf(() => browser.login(sessions, 'ann')), { timeout: 30_000 }).toBeUndefined()
+    await replica.kill()
+    await expect.poll(() => info(master, 'replication'), { timeout: 30_000 }).toContain('min_slaves_good_slaves:0')
+    await expect(new Browser().login(sessions, 'bob')).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+      status: 503,
+      message: expect.stringContaining('min-replicas-to-write'),
+    })
+    await expect(sessions.revokeUser('ann')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    expect(await browser.whoAmI(sessions)).toBe('ann')
+    await replica.restart()
+    await expect.poll(() => codeOf(() => new Browser().login(sessions, 'bob')), { timeout: 60_000 }).toBeUndefined()
+  }, 120_000)
+
+  // Guard: in redis/first-contact.ts the write.
+  test('a read-only replica is refused, for reads too: it would serve who was signed out', async () => {
+    const { master, replica } = await pair()
+    const record = await storedRecord(await storeOn(master))
+    const store = await storeOn(replica)
+    for (const act of [() => store.read(record.id), () => store.marks(null), () => store.delete(record.id)]) {
+      await expect((async () => act())()).rejects.toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        message: expect.stringContaining('read-only replica'),
+      })
+    }
+  }, 60_000)
+})
