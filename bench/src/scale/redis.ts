@@ -22,6 +22,8 @@ export interface RedisScale {
 /** Of the memory that is free at the start. */
 const MOST_OF_FREE = 0.4
 const SESSIONS_A_PERSON = 2
+/** Thousands of calls wait for each other while it is filled. */
+const PATIENT_MS = 60_000
 
 /** Fills two prefixes of one server, and measures them in turns. */
 export async function measureRedis(url: string, options: ScaleOptions): Promise<RedisScale> {
@@ -53,7 +55,7 @@ async function measureOn(client: Client, options: ScaleOptions): Promise<RedisSc
 }
 
 async function target(client: Client, prefix: string, sessions: number): Promise<Target> {
-  const store = redisStore(client, { prefix })
+  const store = redisStore(client, { prefix, timeoutMs: PATIENT_MS })
   const people = Math.ceil(sessions / SESSIONS_A_PERSON)
   return { store, plan: { sessions, people, template: await makeTemplate(store, WHERE_FROM) } }
 }

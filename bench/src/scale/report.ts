@@ -87,7 +87,7 @@ function postgresParts({ postgres, smallSessions }: ScaleFindings): readonly (re
   ]
 }
 
-function pruneTable({ pruned, ended, seconds, quiet, pruning }: PostgresScale['prune']): readonly string[] {
+function pruneTable({ pruned, ended, seconds, longestMs, quiet, pruning }: PostgresScale['prune']): readonly string[] {
   const lines = (['read', 'save'] as const).flatMap(operation =>
     [quiet, pruning].map((when, during) => [
       `${operation}, ${during === 0 ? 'before' : 'while pruning'}`,
@@ -96,7 +96,7 @@ function pruneTable({ pruned, ended, seconds, quiet, pruning }: PostgresScale['p
     ]),
   )
   return [
-    `${pruned} of ${ended} ended sessions, strewn over the table, were deleted in ${seconds.toFixed(0)} s, 1000 at a time without a pause:`,
+    `${pruned} of ${ended} ended sessions, strewn over the table, were deleted in ${seconds.toFixed(0)} s, 1000 at a time without a pause; the slowest call took ${longestMs.toFixed(0)} ms:`,
     '',
     ...table(['', 'number', 'p50, ms', 'p99, ms', 'max, ms'], lines),
   ]
