@@ -73,6 +73,12 @@ test.each([
   expect(withoutToken(sent)).toBe(withoutToken(shownCookies[index]))
 })
 
+test("the package's own page shows the same program, cookies and stores", () => {
+  const own = readFileSync(join(root, 'packages/coatcheck/README.md'), 'utf8')
+  const parts = [/^```ts\n[\s\S]*?^```/m, /^```http\n[\s\S]*?^```/m, /^\| store \|[\s\S]*?\n\n/m]
+  for (const part of parts) expect(part.exec(own)?.[0]).toBe(part.exec(text)?.[0] ?? 'missing')
+})
+
 test('there are two commands for a fresh machine', () => {
   const commands = [...text.matchAll(/^```sh\n([\s\S]*?)^```/gm)].map(([, command = '']) => command.trim())
   expect(commands).toEqual(['npm ci && npm start', 'npm ci && npm test'])
