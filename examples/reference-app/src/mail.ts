@@ -1,5 +1,5 @@
 /** A mail to one person, in plain words. */
-export interface Mail {
+interface Mail {
   readonly to: string
   readonly text: string
 }

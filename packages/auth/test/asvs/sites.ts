@@ -27,7 +27,7 @@ export interface Answered {
 export type Routes = Readonly<Record<string, (asked: Asked) => Promise<Answered> | Answered>>
 
 /** The person's role, from where the application keeps it. */
-export type RoleOf = (session: Pick<Session, 'userId'>) => string | undefined
+type RoleOf = (session: Pick<Session, 'userId'>) => string | undefined
 
 /** One adapter, and how an application on it is served: the session, CSRF, the guards, then the routes. */
 export interface Framework {
