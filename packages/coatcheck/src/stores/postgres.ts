@@ -168,13 +168,16 @@ class PostgresStore implements SessionStore {
     return marksOf((await this.#ask('marks', userId)).rows[0])
   }
 
-  revokeUser(userId: string, except?: string): Promise<readonly string[]> {
+  async revokeUser(userId: string, except?: string): Promise<readonly string[]> {
     const revoke = async (client: PostgresClient) => {
       await client.query(this.#sql.setEpoch, [userId, randomText(MARK_BYTES)])
-      const { rows } = await client.query(this.#sql.deleteOfUser, [userId, except ?? null])
-      return rows.filter(row => row.live === true).map(row => text(row.id))
+      return (await client.query(this.#sql.deleteOfUser, [userId, except ?? null])).rows
     }
-    return this.#link.inTransaction('revokeUser', this.#lockOf(userId), revoke, MANY_ROWS * this.#link.timeoutMs)
+    const limitMs = MANY_ROWS * this.#link.timeoutMs
+    const ended = await this.#link.inTransaction('revokeUser', this.#lockOf(userId), revoke, limitMs)
+    // Without any, its epoch was committed as ever, and flushed what a first try may have left.
+    if (ended[0]) await this.#flushed(ended[0])
+    return ended.filter(row => row.live === true).map(row => text(row.id))
   }
 
   revokeEveryone(except?: string): Promise<void> {

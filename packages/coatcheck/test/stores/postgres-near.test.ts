@@ -412,6 +412,10 @@ describe.skipIf(postgres.missing)('law 4: what was acknowledged while changes ar
     await server.kill()
     await server.restart()
     expect(await store.read(begun.id)).toMatchObject({ userId: 'ann' })
+    expect(await store.revokeUser('ann')).toEqual([begun.id])
+    await server.kill()
+    await server.restart()
+    expect(await store.read(begun.id)).toBeUndefined()
   }, 60_000)
 })
 

@@ -24,6 +24,8 @@ const REMEDY: Readonly<Record<string, string>> = {
   '08': 'lost the connection. The pool connects anew by itself.',
   40: 'gave up a transaction that collided with another one. Leave default_transaction_isolation at read committed.',
   53: 'is out of memory, disk or another resource.',
+  54000:
+    'has no room in its queue of notices: a connection that listens takes none. Look for it in pg_stat_activity, and end it.',
   ECONNREFUSED: 'does not listen there. Look at the host and port that the pool was made with, and whether the server runs.',
   ENOTFOUND: 'has a host name that nobody knows. Look at the host that the pool was made with.',
   EAI_AGAIN: 'has a host name that cannot be looked up now. Look at the host that the pool was made with, and at the DNS.',

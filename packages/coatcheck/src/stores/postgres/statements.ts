@@ -136,10 +136,10 @@ export function statementsFor(schema: string) {
       INSERT INTO ${epochs} (user_id, epoch, set_at) VALUES ($1, $2, ${NOW})
       ON CONFLICT (user_id) DO UPDATE SET epoch = excluded.epoch, set_at = excluded.set_at`,
 
-    /** user id, id to spare (null: none) → id, live. Under the user's lock. */
+    /** user id, id to spare (null: none) → id, live, unflushed. Under the user's lock. */
     deleteOfUser: `
-      DELETE FROM ${sessions} WHERE user_id = $1 AND id IS DISTINCT FROM $2::text
-      RETURNING id, generation = ${live} AS live`,
+      DELETE FROM ${sessions} WHERE user_id = $1 AND id IS DISTINCT FROM $2::text AND ${unflushed}
+      RETURNING id, generation = ${live} AS live, ${isWatched} AS unflushed`,
 
     /** → value. Whoever changes the generation holds it from here to the end of the transaction. */
     lockGeneration: `SELECT value FROM ${marks} WHERE name = 'generation' FOR UPDATE`,
