@@ -31,9 +31,9 @@ function entry(name: string, title: string, role: SubjectEntry['role'], rest: Re
   return { name, title, family, role, inProcess: family === 'express' && rest.needs === undefined, ...rest }
 }
 
-/** The subject of that name, running. */
-export async function startSubject(name: string) {
+/** The subject of that name, running, with at most so many people signed in. */
+export async function startSubject(name: string, most = PEOPLE) {
   const { people = PEOPLE } = SUBJECTS.find(subject => subject.name === name)!
   const { start }: { start: StartSubject } = await import(`./subjects/${name}.ts`)
-  return start(userIds(people))
+  return start(userIds(Math.min(people, most)))
 }

@@ -3,6 +3,7 @@ import { Child } from '../processes/child.ts'
 import type { Cores } from '../processes/cores.ts'
 import type { RevocationQuestion, RevocationResult, ServerReady, SliceQuestion, SliceResult } from '../processes/messages.ts'
 import { type Latency, latencyOf, median } from '../statistics.ts'
+import { PEOPLE } from '../subject.ts'
 
 /** From `revoke()` in one process to the refusal in another, under load. */
 export interface Revocation {
@@ -21,9 +22,17 @@ const LOAD = { connections: 32, warmMs: 0, ms: 1000 }
 /**
  * A server with a near cache on its core, under the load of 32 connections; a second process with a near cache, on the
  * load's core, that makes sessions, has the server read them, ends them, and asks for them.
+ *
+ * @param people who are signed in, and whose requests are the load
  */
-export async function measureRevocation(store: SharedKind, revocations: number, cores: Cores): Promise<Revocation> {
-  const server = await Child.start<ServerReady>('server.ts', [`express-coatcheck-${store}-near`], cores.server)
+export async function measureRevocation(
+  store: SharedKind,
+  revocations: number,
+  cores: Cores,
+  people = PEOPLE,
+): Promise<Revocation> {
+  const subject = [`express-coatcheck-${store}-near`, String(people)]
+  const server = await Child.start<ServerReady>('server.ts', subject, cores.server)
   const { child: load } = await Child.start('load.ts', [], cores.load)
   const { child: revoker } = await Child.start('revoker.ts', [store], cores.load)
   const slice: SliceQuestion = { ...server.ready, ...LOAD }

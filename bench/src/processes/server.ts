@@ -1,12 +1,14 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { PEOPLE } from '../subject.ts'
 import { startSubject } from '../subjects.ts'
 import { runLoop } from './loop.ts'
 import type { ServerMark, ServerQuestion, ServerReady } from './messages.ts'
 
 // One subject, listening; bound to its core by whoever starts it. Ends when the parent lets go.
-const subject = await startSubject(process.argv[2]!)
+const [name, people = PEOPLE] = process.argv.slice(2)
+const subject = await startSubject(name!, Number(people))
 const server = createServer(subject.listener).listen(0, '127.0.0.1')
 await once(server, 'listening')
 
