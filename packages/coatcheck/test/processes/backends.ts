@@ -1,13 +1,19 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { MongoClient } from 'mongodb'
 import { Pool } from 'pg'
+import type { Missing } from '../../../../test/services/machine.ts'
 import type { ServiceName } from '../../../../test/services/service.ts'
 import type { SessionStore } from '../../src/core/store.ts'
+import { memcachedStore } from '../../src/stores/memcached.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { ensureIndexes, mongoStore } from '../../src/stores/mongo.ts'
 import { migrate, postgresStore } from '../../src/stores/postgres.ts'
 import { redisStore } from '../../src/stores/redis.ts'
 import { sqliteStore } from '../../src/stores/sqlite.ts'
 import type { Skip } from '../../src/testing/index.ts'
+import { connect as connectMemcached } from '../stores/memcached-clients.ts'
+import { startReplicaSet } from '../stores/mongo-servers.ts'
 import { type Connect, clients, clusterClients } from '../stores/redis-clients.ts'
 
 /** One process's way to a backend. It holds any number of spaces, each an empty place for records with a name of its own. */
@@ -27,9 +33,13 @@ export interface Link {
 export interface Backend {
   /** What has to run; a folder of files needs nothing. */
   readonly service?: ServiceName
+  /** Starts what no service is: ends with the test file. */
+  readonly start?: () => Promise<{ readonly url: string; stop(): Promise<void> } | Missing>
   connect(url: string): Promise<Link>
   /** Why no second process can see what it holds. */
   readonly alone?: string
+  /** Whether another process hears of changes: what a near cache needs. Where not, its refusal is what is tested. */
+  readonly tells: boolean
   /** As the store laws want it. */
   readonly noPrune?: string
   readonly noPlant?: string
@@ -85,6 +95,34 @@ async function sqliteLink(folder: string): Promise<Link> {
   }
 }
 
+async function mongoLink(url: string): Promise<Link> {
+  const client = await new MongoClient(url).connect()
+  const db = client.db('coatcheck')
+  const collection = (space: string) => `test_${space}`
+  return {
+    make: async space => void (await ensureIndexes(db, { collection: collection(space) })),
+    open: space => mongoStore(db, { collection: collection(space) }),
+    async plant(space, id) {
+      const documents = db.collection<{ _id: string; [field: string]: unknown }>(collection(space))
+      await documents.insertOne({ _id: id, sess: '{"user":"theirs"}' })
+    },
+    drop: async space => void (await db.collection(collection(space)).drop()),
+    close: () => client.close(),
+  }
+}
+
+async function memcachedLink(url: string): Promise<Link> {
+  const client = connectMemcached(url)
+  const prefix = (space: string) => `test:${space}:`
+  return {
+    make: async () => {},
+    open: space => memcachedStore(client, { prefix: prefix(space) }),
+    plant: async (space, id) => void (await client.set(`${prefix(space)}s:${id}`, 'of another application', { lifetime: 0 })),
+    drop: async () => {},
+    close: async () => client.shutdown(),
+  }
+}
+
 async function memoryLink(): Promise<Link> {
   const spaces = new Map<string, SessionStore>()
   return {
@@ -112,23 +150,27 @@ const clusterSkip = [
 
 /** Every store, and how a process opens it. A new one is a row here. */
 export const backends = {
-  memory: { connect: memoryLink, alone: 'it lives in one process, and production refuses it unless named' },
-  sqlite: { connect: sqliteLink, noPlant: 'a strict table of ours holds no other rows' },
-  'redis over redis': { service: 'redis', connect: url => redisLink(clients.redis, url), ...redisForgets },
-  'redis over ioredis': { service: 'redis', connect: url => redisLink(clients.ioredis, url), ...redisForgets },
+  memory: { connect: memoryLink, tells: false, alone: 'it lives in one process, and production refuses it unless named' },
+  sqlite: { connect: sqliteLink, tells: false, noPlant: 'a strict table of ours holds no other rows' },
+  'redis over redis': { service: 'redis', connect: url => redisLink(clients.redis, url), tells: true, ...redisForgets },
+  'redis over ioredis': { service: 'redis', connect: url => redisLink(clients.ioredis, url), tells: true, ...redisForgets },
   'redis-cluster over redis': {
     service: 'redis-cluster',
     connect: url => redisLink(clusterClients.redis, url),
+    tells: true,
     ...redisForgets,
     skip: clusterSkip,
   },
   'redis-cluster over ioredis': {
     service: 'redis-cluster',
     connect: url => redisLink(clusterClients.ioredis, url),
+    tells: true,
     ...redisForgets,
     skip: clusterSkip,
   },
-  postgres: { service: 'postgres', connect: postgresLink },
+  postgres: { service: 'postgres', connect: postgresLink, tells: true },
+  mongo: { start: startReplicaSet, connect: mongoLink, tells: true },
+  memcached: { service: 'memcached', connect: memcachedLink, tells: false, noPrune: 'memcached forgets by itself' },
 } as const satisfies Record<string, Backend>
 
 export type BackendName = keyof typeof backends

@@ -59,6 +59,14 @@ export class RemoteEngine implements Engine {
     return RemoteExchange.of(session).act('revokeOthers')
   }
 
+  async checkFresh(session: Session, maxAgeMs: number): Promise<string | undefined> {
+    return RemoteExchange.of(session).act('checkFresh', maxAgeMs)
+  }
+
+  async checkRole(session: Session, roles: readonly string[]): Promise<string | undefined> {
+    return RemoteExchange.of(session).act('checkRole', roles)
+  }
+
   #method<Name extends EngineMethod>(method: Name) {
     return async (...args: Parameters<Sessions[Name]>): Promise<Awaited<ReturnType<Sessions[Name]>>> => {
       await this.#opened

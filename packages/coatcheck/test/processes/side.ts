@@ -12,6 +12,8 @@ export class Side {
   readonly store: SessionStore
   readonly gate: Gate
   readonly engine: Sessions
+  /** Ids of which news has come, and null for news of everything. */
+  readonly heard = new Set<string | null>()
   #unheard: (() => void)[] | undefined
 
   /** @param now milliseconds since the epoch, if the engine's clock is not the machine's */
@@ -25,15 +27,14 @@ export class Side {
   #engineStore(): SessionStore {
     // The store stays open: it is the link's.
     const { watch, close: _, ...store } = this.gate.store
-    return {
-      ...store,
-      ...(watch && { watch: (changed: (id: string | null) => void) => watch(id => this.#hear(() => changed(id))) }),
-    }
+    if (watch === undefined) return store
+    return { ...store, watch: changed => watch(id => this.#hear(id, changed)) }
   }
 
-  #hear(tell: () => void): void {
-    if (this.#unheard === undefined) tell()
-    else this.#unheard.push(tell)
+  #hear(id: string | null, changed: (id: string | null) => void): void {
+    this.heard.add(id)
+    if (this.#unheard === undefined) changed(id)
+    else this.#unheard.push(() => changed(id))
   }
 
   /**

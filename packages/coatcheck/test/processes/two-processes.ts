@@ -2,7 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { afterAll } from 'vitest'
 import { service } from '../../../../test/services/service.ts'
+import { checkFresh, checkRole } from '../../src/core/guard.ts'
+import type { Session } from '../../src/core/session.ts'
 import type { Sessions } from '../../src/core/sessions.ts'
 import type { SessionStore } from '../../src/core/store.ts'
 import type { Gate, StoreSpace } from '../../src/testing/index.ts'
@@ -41,8 +44,13 @@ export class TwoProcesses {
 
   /** Over a backend, not started yet. Ask at the top level of a test file. */
   static async over(name: BackendName): Promise<TwoProcesses> {
-    const { service: needed }: Backend = backends[name]
-    return new TwoProcesses(name, needed === undefined ? {} : await service(needed))
+    const { service: needed, start }: Backend = backends[name]
+    if (needed !== undefined) return new TwoProcesses(name, await service(needed))
+    if (start === undefined) return new TwoProcesses(name, {})
+    const started = await start()
+    if ('missing' in started) return new TwoProcesses(name, started)
+    afterAll(started.stop)
+    return new TwoProcesses(name, started)
   }
 
   /** Over each backend that processes can share. */
@@ -54,7 +62,7 @@ export class TwoProcesses {
   }
 
   async start(): Promise<void> {
-    const url = this.backend.service === undefined ? this.#newFolder() : this.#url
+    const url = this.#url === '' ? this.#newFolder() : this.#url
     const [link, peer] = await Promise.all([this.backend.connect(url), Peer.start(this.name, url)])
     this.#running = { link, peer }
   }
@@ -76,13 +84,13 @@ export class TwoProcesses {
   }
 
   /** A space of its own, with a store over it in this process and one in the other. */
-  async openStores(): Promise<
-    { readonly here: SessionStore; readonly there: SessionStore } & Pick<StoreSpace, 'plant' | 'close'>
-  > {
+  async openStores(
+    options: SideOptions = {},
+  ): Promise<{ readonly here: SessionStore; readonly there: SessionStore } & Pick<StoreSpace, 'plant' | 'close'>> {
     const { link, peer } = this.#now
     const space = newName()
     await link.make(space)
-    const shape = await peer.call('open', space)
+    const shape = await peer.call('open', space, options)
     const { plant } = link
     return {
       here: link.open(space),
@@ -101,17 +109,27 @@ export class TwoProcesses {
   }
 }
 
-/** An engine in this process (`one`) and another in the other (`two`), over one space; and levers on both. */
+/** One of the two, its engine over the space, and levers on it. */
+export interface Process {
+  readonly name: string
+  readonly engine: Engine
+  /** How often its engine has read the store. */
+  reads(): Promise<number>
+  /** Whether its near cache hears of changes; see Side. */
+  setDeaf(deaf: boolean): Promise<void>
+  /** As guard.ts; the code of the refusal. */
+  checkFresh(session: Session, maxAgeMs: number): Promise<string | undefined>
+  checkRole(session: Session, roles: readonly string[]): Promise<string | undefined>
+}
+
+/** An engine in this process (`one`) and another in the other (`two`), over one space. */
 export class Engines {
   readonly #running: Running
   readonly #space = newName()
   readonly #side: Side
+  readonly #remote: RemoteEngine
   /** Resolves once both stores are open, and both near caches, where there are any, are proven. */
   readonly ready: Promise<unknown>
-  readonly one: Sessions
-  readonly two: Engine
-  /** Of this process. */
-  readonly gate: Gate
 
   /** @param now where both clocks stand, if not where the machine's does */
   constructor(running: Running, options: SideOptions, now?: () => number) {
@@ -121,20 +139,49 @@ export class Engines {
     this.#side = new Side(awaitedStore(link.open(this.#space), made), options, now)
     const opened = made.then(() => peer.call('open', this.#space, options))
     this.ready = Promise.all([opened, this.#side.engine.ready()])
-    this.one = this.#side.engine
-    this.two = new RemoteEngine(peer, this.#space, opened, now)
-    this.gate = this.#side.gate
+    this.#remote = new RemoteEngine(peer, this.#space, opened, now)
   }
 
-  /** How often each process has read the store. */
-  async reads(): Promise<readonly [number, number]> {
-    return [this.gate.calls.read, await this.#running.peer.call('calls', this.#space, 'read')]
+  get one(): Sessions {
+    return this.#side.engine
   }
 
-  /** Whether a process hears of changes; see Side. */
-  async setDeaf(process: 'one' | 'two', deaf: boolean): Promise<void> {
-    if (process === 'one') this.#side.setDeaf(deaf)
-    else await this.#running.peer.call('deaf', this.#space, deaf)
+  get two(): Engine {
+    return this.#remote
+  }
+
+  /** Of this process. */
+  get gate(): Gate {
+    return this.#side.gate
+  }
+
+  /** What this process has heard of changes: ids, and null for everything. */
+  get heard(): Set<string | null> {
+    return this.#side.heard
+  }
+
+  get here(): Process {
+    const side = this.#side
+    return {
+      name: 'this process',
+      engine: side.engine,
+      reads: async () => side.gate.calls.read,
+      setDeaf: async deaf => side.setDeaf(deaf),
+      checkFresh: async (session, maxAgeMs) => (await checkFresh(session, maxAgeMs))?.code,
+      checkRole: async (session, roles) => (await checkRole(session, roles))?.code,
+    }
+  }
+
+  get there(): Process {
+    const { peer } = this.#running
+    return {
+      name: 'the other process',
+      engine: this.#remote,
+      reads: () => peer.call('calls', this.#space, 'read'),
+      setDeaf: deaf => peer.call('deaf', this.#space, deaf),
+      checkFresh: (session, maxAgeMs) => this.#remote.checkFresh(session, maxAgeMs),
+      checkRole: (session, roles) => this.#remote.checkRole(session, roles),
+    }
   }
 
   /** Delays every call of both stores at random, repeatably. */
