@@ -66,7 +66,6 @@ export function mongoStore(db: MongoDb, options: MongoStoreOptions = {}): Sessio
 export async function ensureIndexes(db: MongoDb, options: MongoStoreOptions = {}): Promise<readonly string[]> {
   // An index over many records is long in the making.
   const link = linkOf(db, { ...options, timeoutMs: LONGEST_TIMEOUT_MS })
-  await assertAtomic(link)
   const make = (name: string, key: Record<string, 1 | -1>, more: object = {}) =>
     link.ask('ensureIndexes', () => link.collection.createIndex(key, { name, ...more }))
   return [
@@ -74,15 +73,6 @@ export async function ensureIndexes(db: MongoDb, options: MongoStoreOptions = {}
     await make('coatcheck_generation', { generation: 1 }),
     await make('coatcheck_forget', { forgetAt: 1 }, { expireAfterSeconds: SLACK_MS / 1000 }),
   ]
-}
-
-/** FerretDB 1 reads and writes an update in two steps, so that of two saves at once both are "saved" and one is lost. */
-async function assertAtomic(link: MongoLink): Promise<void> {
-  if (!('ferretdbVersion' in (await link.command('ensureIndexes', { buildInfo: 1 })))) return
-  throw new CoatcheckError(
-    'NOT_SUPPORTED',
-    'The mongo store does not work over FerretDB 1: its updates are not atomic, so that saves would be lost. Use MongoDB, or coatcheck/postgres.',
-  )
 }
 
 /** What one look at a record and its marks found. */

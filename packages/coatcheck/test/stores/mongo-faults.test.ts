@@ -175,7 +175,7 @@ describe.skipIf(mongo.missing)('law 9: a watch over MongoDB', () => {
 })
 
 describe.skipIf(mongo.missing)('a member of a set that is asked directly', () => {
-  test('refuses writes with a typed error that says what to do, if it is a secondary', async () => {
+  test('is refused with a typed error that says what to do, if it is a secondary', async () => {
     const set = three
     await storeAt(set.url)
     const primary = await set.primary()
@@ -184,6 +184,7 @@ describe.skipIf(mongo.missing)('a member of a set that is asked directly', () =>
     const expected = { code: 'STORE_UNAVAILABLE', message: expect.stringMatching(/no primary.*replicaSet=/) }
     const record = await preparedRecord(mongoStore((await clients.connect(set.url)).db('coatcheck')))
     await expect(mongoStore(db).create(record, later())).rejects.toMatchObject(expected)
+    await expect(Promise.resolve(mongoStore(db).read(record.id))).rejects.toMatchObject(expected)
     await expect(mongoStore(db).revokeUser('alice')).rejects.toMatchObject(expected)
     await expect(ensureIndexes(db, { collection: 'another' })).rejects.toMatchObject(expected)
   }, 120_000)

@@ -1,6 +1,6 @@
-import { isCoatcheckError } from '../../core/errors.ts'
+import { CoatcheckError } from '../../core/errors.ts'
 import { within } from '../deadline.ts'
-import { mongoFailure } from './errors.ts'
+import { mongoFailure, notPrimary } from './errors.ts'
 
 /** A document as the driver takes and gives it. */
 export type MongoDocument = Readonly<Record<string, unknown>>
@@ -40,6 +40,7 @@ export class MongoLink {
   readonly #db: MongoDb
   readonly timeoutMs: number
   readonly collection: MongoCollection
+  #checked: Promise<void> | undefined
 
   constructor(db: MongoDb, name: string, timeoutMs: number) {
     this.#db = db
@@ -61,7 +62,7 @@ export class MongoLink {
 
   /** Asks what kind of server this is. */
   command(operation: string, command: object): Promise<MongoDocument> {
-    return this.ask(operation, () => this.#db.command(command, { timeoutMS: this.timeoutMs }))
+    return this.#bound(operation, () => this.#db.command(command, { timeoutMS: this.timeoutMs }))
   }
 
   find(operation: string, filter: object, options: object = {}): Promise<readonly MongoDocument[]> {
@@ -93,16 +94,43 @@ export class MongoLink {
     return (await this.ask(operation, () => this.collection.deleteMany(filter))).deletedCount
   }
 
-  /**
-   * Runs one command. The driver's own limit does not count while a client makes its first connection, which may take
-   * half a minute; so there is ours beside it.
-   */
+  /** Runs one command, the first one after a look at the server. */
   async ask<Answer>(operation: string, command: () => Promise<Answer>): Promise<Answer> {
+    this.#checked ??= assertUsable(this, operation)
+    try {
+      await this.#checked
+    } catch (error) {
+      this.#checked = undefined
+      throw error
+    }
+    return this.#bound(operation, command)
+  }
+
+  /**
+   * The driver's own limit does not count while a client makes its first connection, which may take half a minute; so
+   * there is ours beside it.
+   */
+  async #bound<Answer>(operation: string, command: () => Promise<Answer>): Promise<Answer> {
     try {
       return await within(this.timeoutMs, command())
     } catch (error) {
-      throw isCoatcheckError(error) ? error : mongoFailure(operation, error)
+      throw mongoFailure(operation, error)
     }
+  }
+}
+
+/**
+ * A member that is asked directly answers reads also as a secondary. FerretDB 1 reads and writes an update in two steps, so
+ * that of two saves at once both are "saved" and one is lost.
+ */
+async function assertUsable(link: MongoLink, operation: string): Promise<void> {
+  const [hello, build] = await Promise.all([link.command(operation, { hello: 1 }), link.command(operation, { buildInfo: 1 })])
+  if (hello.isWritablePrimary !== true) throw notPrimary(operation)
+  if ('ferretdbVersion' in build) {
+    throw new CoatcheckError(
+      'NOT_SUPPORTED',
+      'The mongo store does not work over FerretDB 1: its updates are not atomic, so that saves would be lost. Use MongoDB, or coatcheck/postgres.',
+    )
   }
 }
 

@@ -51,6 +51,12 @@ export function mongoFailure(operation: string, cause: unknown): CoatcheckError 
   return new CoatcheckError('STORE_UNAVAILABLE', `${failed} ${remedy}`, { cause, retryAfter: 1 })
 }
 
+/** For a member that answers, and may not be asked. */
+export function notPrimary(operation: string): CoatcheckError {
+  const message = `The session store’s ${operation} failed: MongoDB ${REMEDY[10107]}`
+  return new CoatcheckError('STORE_UNAVAILABLE', message, { retryAfter: 1 })
+}
+
 function wordOf(error: unknown): string {
   return error instanceof Error ? (/^ETIMEDOUT/.exec(error.message)?.[0] ?? '') : ''
 }
