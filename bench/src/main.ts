@@ -7,6 +7,7 @@ import { measureRevocation } from './measure/revocation.ts'
 import { countStoreCalls } from './measure/store-calls.ts'
 import { measureThroughput, startServers, stopServers } from './measure/throughput.ts'
 import { type BenchOptions, type Part, readOptions } from './options.ts'
+import { updatePage } from './page/update.ts'
 import { type Cores, chooseCores } from './processes/cores.ts'
 import { startStoreServers } from './processes/store-servers.ts'
 import { addedInProcess, type Findings, throughputRows, toMarkdown, warnings } from './report.ts'
@@ -98,7 +99,8 @@ async function write(all: Findings, { suffix }: BenchOptions): Promise<void> {
   await mkdir(folder, { recursive: true })
   await writeFile(new URL(`${name}.md`, folder), toMarkdown(all))
   await writeFile(new URL(`${name}.json`, folder), `${JSON.stringify(toJson(all), null, 2)}\n`)
-  process.stdout.write(`\nWritten to bench/results/${name}.md and .json\n`)
+  updatePage()
+  process.stdout.write(`\nWritten to bench/results/${name}.md and .json, and into docs/scaling.md\n`)
 }
 
 function toJson(all: Findings): object {

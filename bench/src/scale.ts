@@ -2,6 +2,7 @@ import { mkdir, statfs, writeFile } from 'node:fs/promises'
 import { tmpdir, totalmem } from 'node:os'
 import type { Server } from '../../test/services/server.ts'
 import { describeHost } from './machine.ts'
+import { updatePage } from './page/update.ts'
 import { startStoreServer } from './processes/store-servers.ts'
 import { readScaleOptions, type ScaleOptions } from './scale/options.ts'
 import { measurePostgres, type PostgresScale } from './scale/postgres.ts'
@@ -83,5 +84,6 @@ async function write(all: ScaleFindings): Promise<void> {
   await mkdir(folder, { recursive: true })
   await writeFile(new URL(`${name}.md`, folder), scaleMarkdown(all))
   await writeFile(new URL(`${name}.json`, folder), `${JSON.stringify(json, null, 2)}\n`)
-  process.stdout.write(`\nWritten to bench/results/${name}.md and .json\n`)
+  updatePage()
+  process.stdout.write(`\nWritten to bench/results/${name}.md and .json, and into docs/scaling.md\n`)
 }

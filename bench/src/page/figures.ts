@@ -1,6 +1,7 @@
 import { table } from '../markdown.ts'
 import type { Bytes } from '../measure/bytes.ts'
 import type { Row } from '../report.ts'
+import type { PostgresScale } from '../scale/postgres.ts'
 import { allResults, type Found, latest } from './results.ts'
 
 /** What the arithmetic is done for. None of it was measured. */
@@ -40,8 +41,20 @@ export function figures(): Readonly<Record<string, string>> {
     bytes: bytesTable(bytes),
     revocation: revocationTable(all),
     scale: scaleTable(all),
-    reckoned: reckonedTable(row, bytes),
+    reckoned: reckonedTable(row, {
+      // The greater number of sessions is the nearer to what is reckoned.
+      redis: latest(all, ({ redis }) => redis?.bytesPerSession) ?? perSession(bytes('redis-coatcheck-device')),
+      postgres: latest(all, ({ postgres }) => postgres && bytesOf(postgres)) ?? perSession(bytes('postgres-coatcheck-device')),
+    }),
   }
+}
+
+function perSession(found: Found<Bytes> | undefined): Found<number> | undefined {
+  return found && { value: found.value.perSession, file: found.file }
+}
+
+function bytesOf({ tableBytes, indexBytes, sessions }: PostgresScale): number {
+  return (tableBytes + indexBytes) / sessions
 }
 
 type RowOf = (name: string) => Found<Row> | undefined
@@ -113,16 +126,15 @@ function scaleTable(all: ReturnType<typeof allResults>): string {
 }
 
 /** One line for each step: what, how, and how much. */
-function reckonedTable(row: RowOf, bytes: BytesOf): string {
-  const [near, redisBytes, postgresBytes] = [
-    row('express-coatcheck-redis-near') ?? row('express-coatcheck-memory'),
-    bytes('redis-coatcheck-device'),
-    bytes('postgres-coatcheck-device'),
-  ]
-  if (near === undefined || redisBytes === undefined || postgresBytes === undefined) return NOT_MEASURED
+function reckonedTable(
+  row: RowOf,
+  { redis, postgres }: { redis?: Found<number> | undefined; postgres?: Found<number> | undefined },
+): string {
+  const near = row('express-coatcheck-redis-near') ?? row('express-coatcheck-memory')
+  if (near === undefined || redis === undefined || postgres === undefined) return NOT_MEASURED
   const a = ASSUMED
   const perCore = near.value.perSecond
-  const [inRedis, inPostgres] = [Math.round(redisBytes.value.perSession), Math.round(postgresBytes.value.perSession)]
+  const [inRedis, inPostgres] = [Math.round(redis.value), Math.round(postgres.value)]
   const mean = (a.sessions * a.activeShare * a.requestsADay) / SECONDS_A_DAY
   const peak = mean * a.peak
   const cores = Math.ceil(peak / (perCore * a.use))
