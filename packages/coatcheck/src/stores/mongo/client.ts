@@ -1,4 +1,4 @@
-import { CoatcheckError } from '../../core/errors.ts'
+import { CoatcheckError, isCoatcheckError } from '../../core/errors.ts'
 import { within } from '../deadline.ts'
 import { mongoFailure, notPrimary } from './errors.ts'
 
@@ -114,7 +114,7 @@ export class MongoLink {
     try {
       return await within(this.timeoutMs, command())
     } catch (error) {
-      throw mongoFailure(operation, error)
+      throw isCoatcheckError(error) ? error : mongoFailure(operation, error)
     }
   }
 }
