@@ -47,3 +47,10 @@ app.delete('/users/:id', requireRole('admin'), requireFresh('10m'), async (req, 
   await sessions.revokeUser(Number(req.params.id))
   res.json({ ok: true })
 })
+const roles = new Map<number, 'admin' | 'member'>()
+app.use('/admin', requireRole('admin', { role: session => roles.get(session.userId) }))
+app.use('/staff', requireRole('admin', 'member', { role: async ({ userId }) => roles.get(userId) ?? null }))
+// @ts-expect-error: a role is a text.
+app.use('/wrong', requireRole('admin', { role: ({ userId }) => userId }))
+// @ts-expect-error: only roles can be looked up.
+app.use('/wrong', requireAuth({ role: () => 'admin' }))

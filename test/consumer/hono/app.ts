@@ -39,6 +39,16 @@ export const app = new Hono()
     return c.json({ ok: true })
   })
 
+const roles = new Map<number, 'admin' | 'member'>()
+new Hono()
+  .use(session(sessions, { as: 'adminSession' }))
+  .get('/admin', requireRole('admin', { as: 'adminSession', role: ({ userId }) => roles.get(userId) }), c =>
+    c.json({ userId: c.var.adminSession.userId }),
+  )
+  .get('/staff', requireRole('admin', 'member', { as: 'adminSession', role: async ({ userId }) => roles.get(userId) ?? null }))
+// @ts-expect-error: a role is a text.
+requireRole('admin', { role: ({ userId }) => userId })
+
 // An app that is built in statements is told what its context holds.
 const told = new Hono<{ Variables: SessionVariables }>()
 told.use(session(sessions))
