@@ -104,10 +104,7 @@ export function toMarkdown(findings: Findings): string {
   const parts = [
     ['# Bench', ...Object.entries(findings.machine).map(([key, value]) => `- ${key}: ${value}`)],
     verdictsTable(findings),
-    [
-      '## Requests on one core',
-      'A signed-in, unchanged GET that reads its session. What is kept lives in the process or on its disk.',
-    ],
+    findings.throughput.size === 0 ? [] : REQUESTS,
     ...(['express', 'hono', 'fastify'] as const).map(family => ownTable(throughputRows(findings, family))),
     sharedTable(throughputRows(findings, 'express')),
     inProcessTable(findings),
@@ -134,6 +131,10 @@ function verdictsTable(findings: Findings): readonly string[] {
   return ['## What is asked for', '', ...table(['', 'asked', 'measured', ''], lines)]
 }
 
+const REQUESTS = [
+  '## Requests on one core',
+  'A signed-in, unchanged GET that reads its session. What is kept lives in the process or on its disk.',
+]
 const RATIOS = ['of the limit', 'rounds', 'requests/s', 'by processor time', 'µs/request'] as const
 
 function ratios(one: Row): readonly string[] {
