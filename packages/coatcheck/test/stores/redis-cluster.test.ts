@@ -17,8 +17,9 @@ for (const [name, connect] of Object.entries(clusterClients)) {
 
     test('a scan over a client that has only just been made finds what is there', async () => {
       const prefix = `test:${randomUUID()}:`
-      const [first, second] = [await connect(cluster.url as string), await connect(cluster.url as string)]
+      const first = await connect(cluster.url as string)
       const record = await storedRecord(redisStore(first.client, { prefix }))
+      const second = await connect(cluster.url as string)
       const found: string[] = []
       const scanning = redisStore(second.client, { prefix })
       for (let after: string | null = null, more = true; more; more = after !== null) {

@@ -4,10 +4,11 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
+import { startRedis } from '../../../../test/services/redis.ts'
 import { service } from '../../../../test/services/service.ts'
 import { createSessions, type Sessions } from '../../src/core/sessions.ts'
 import { redisStore } from '../../src/stores/redis.ts'
-import { Browser, SECRET } from '../core/world.ts'
+import { Browser, codeOf, SECRET } from '../core/world.ts'
 import { type ClientName, clients, splitClients } from './redis-clients.ts'
 import { startTcpProxy } from './tcp-proxy.ts'
 
@@ -114,6 +115,18 @@ describe.skipIf(redis.missing).each(Object.keys(clients) as ClientName[])(
         expect(await browser.whoAmI(near)).toBeUndefined()
       }
     }, 30_000)
+
+    // Guard: in redis/tracker.ts that `run` is the user's client.
+    test('a watch at another server than reads go to is never proven, as behind a name that a failover moves', async () => {
+      const elsewhere = await startRedis()
+      if ('missing' in elsewhere) throw new Error(elsewhere.missing)
+      endings.push(() => elsewhere.stop())
+      const client = await splitClients[name](url, elsewhere.url, () => {})
+      endings.push(() => Reflect.get(client, name === 'redis' ? 'destroy' : 'disconnect').call(client))
+      const store = redisStore(client, { prefix: `test:${randomUUID()}:`, timeoutMs: 500 })
+      await store.marks(null)
+      expect(await codeOf(() => store.watch?.(() => {}))).toBe('STORE_UNAVAILABLE')
+    })
   },
 )
 

@@ -124,6 +124,7 @@ describe.skipIf(redis.missing).each(Object.entries(clients))('what Redis will no
     await ann.login(sessions, 'ann')
     await bob.login(sessions, 'bob')
     await new Browser().login(sessions, 'bob')
+    const [record] = [await storedRecord(store, { userId: 'dan' }), await storedRecord(store, { userId: 'dan' })]
     // Less than it uses: from here on it takes nothing that may need more.
     await (await connected(server.url)).configSet('maxmemory', '100kb')
     await expectUnavailable(() => new Browser().login(sessions, 'cleo'), 'maxmemory')
@@ -134,6 +135,9 @@ describe.skipIf(redis.missing).each(Object.entries(clients))('what Redis will no
       await browser.request(sessions, ({ session }) => session.logout())
       expect(await before.whoAmI(sessions)).toBeUndefined()
     }
+    // What is filed of this one cannot be taken out: that is no reason to say that it did not end.
+    expect(await store.delete(record.id, 'dan')).toBe(true)
+    expect(await store.read(record.id)).toBeUndefined()
   }, 60_000)
 
   test('a session of 10 MiB, where maxDataBytes allows it, is kept', async () => {

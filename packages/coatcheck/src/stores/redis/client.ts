@@ -120,8 +120,9 @@ function unboundLinkOf(client: RedisClient): RedisLink {
     throw bad("takes a client or cluster of 'redis' or 'ioredis' that you made and connected.")
   }
   const isPlain = hasMethod<DuplicableNodeRedis>(client, 'duplicate') && !('totalClients' in client)
-  const trackers = isPlain ? async () => [trackByNodeRedis(client)] : 'it was given a pool: give redisStore a single client'
-  return singleLink(client, args => client.sendCommand([...args], AS_BUFFERS), trackers)
+  const run: Run = args => client.sendCommand([...args], AS_BUFFERS)
+  const trackers = isPlain ? async () => [trackByNodeRedis(client, run)] : 'it was given a pool: give redisStore a single client'
+  return singleLink(client, run, trackers)
 }
 
 function singleLink(client: object, run: Run, trackers: RedisLink['trackers']): RedisLink {
@@ -131,12 +132,20 @@ function singleLink(client: object, run: Run, trackers: RedisLink['trackers']): 
 
 function nodeRedisClusterLink(client: NodeRedisCluster): RedisLink {
   const nodes = () => Promise.all(client.masters.map(node => client.nodeClient(node)))
+  const runOf =
+    (node: NodeRedisClient): Run =>
+    args =>
+      node.sendCommand([...args], AS_BUFFERS)
+  const tracker = (node: NodeRedisClient) => {
+    if (hasMethod<DuplicableNodeRedis>(node, 'duplicate')) return trackByNodeRedis(node, runOf(node))
+    throw bad("needs a cluster of 'redis' whose nodes can be duplicated for a near cache.")
+  }
   return {
     isCluster: true,
     database: 0,
     run: (key, args) => client.sendCommand(key, false, [...args], AS_BUFFERS),
-    masters: async () => (await nodes()).map(node => args => node.sendCommand([...args], AS_BUFFERS)),
-    trackers: async () => (await nodes()).filter(node => hasMethod<DuplicableNodeRedis>(node, 'duplicate')).map(trackByNodeRedis),
+    masters: async () => (await nodes()).map(runOf),
+    trackers: async () => (await nodes()).map(tracker),
   }
 }
 

@@ -8,11 +8,15 @@ interface TrackerEvents {
   lost(cause: unknown): void
 }
 
-/** A connection of our own to one server, which tells us by itself of every change under our prefixes. */
+/**
+ * A connection of our own to one server, which tells us by itself of every change under our prefixes. What proves it goes
+ * over the client that reads go over: where that one is led to another master (a failover behind one name), nothing that
+ * is written there is told here, and the proof fails.
+ */
 export interface Tracker {
   /** Connects, and has the server tell from here on. */
   open(prefixes: readonly string[]): Promise<void>
-  /** Runs what proves it, on the same server. */
+  /** Runs what proves it, over the user's client. */
   readonly run: Run
   /** Ends it at once. */
   destroy(): void
@@ -33,8 +37,8 @@ interface TrackingNodeRedis {
   destroy(): void
 }
 
-/** Over `redis`: RESP 3 tells on the very connection that the proofs go over. */
-export function trackByNodeRedis(client: DuplicableNodeRedis): MakeTracker {
+/** Over `redis`, which tells of what RESP 3 pushes. */
+export function trackByNodeRedis(client: DuplicableNodeRedis, run: Run): MakeTracker {
   return events => {
     const own = client.duplicate({
       RESP: 3,
@@ -56,7 +60,7 @@ export function trackByNodeRedis(client: DuplicableNodeRedis): MakeTracker {
         await own.sendCommand(['CLIENT', 'TRACKING', 'OFF'])
         await own.sendCommand(['CLIENT', 'TRACKING', 'ON', 'BCAST', ...prefixArguments(prefixes)])
       },
-      run: args => own.sendCommand([...args]),
+      run,
       destroy: () => own.destroy(),
     }
   }
@@ -82,9 +86,6 @@ const INVALIDATIONS = '__redis__:invalidate'
 /**
  * Over `ioredis`, which drops what RESP 3 tells: RESP 2 tells it as messages to a connection that subscribed. The server
  * tracks for that connection itself, and not for another one that redirects to it, which could die without a sign.
- *
- * A connection that subscribed takes no other commands, so that the proofs go over the client that reads go over: where
- * that one is led to another master, nothing that is written there is told here, and the proof fails.
  */
 export function trackByIoredis(client: DuplicableIoredis, run: Run): MakeTracker {
   return events => {
