@@ -141,6 +141,7 @@ const procedures = {
     }
   },
   calls: (space: string, method: GatedMethod): number => sideOf(space).gate.calls[method],
+  begun: (space: string): readonly string[] => [...sideOf(space).begun],
   deaf: (space: string, deaf: boolean): void => sideOf(space).setDeaf(deaf),
   shuffle: (space: string, seed: number): void => sideOf(space).gate.onCall(delays(seed)),
   reset: (space: string): void => sideOf(space).gate.reset(),

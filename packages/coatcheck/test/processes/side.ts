@@ -12,6 +12,8 @@ export class Side {
   readonly store: SessionStore
   readonly gate: Gate
   readonly engine: Sessions
+  /** Ids that its engine has begun, whatever came of them. */
+  readonly begun = new Set<string>()
   /** Ids of which news has come, and null for news of everything. */
   readonly heard = new Set<string | null>()
   #unheard: (() => void)[] | undefined
@@ -26,7 +28,14 @@ export class Side {
 
   #engineStore(): SessionStore {
     // The store stays open: it is the link's.
-    const { watch, close: _, ...store } = this.gate.store
+    const { watch, close: _, ...gated } = this.gate.store
+    const store: SessionStore = {
+      ...gated,
+      create: (record, forgetAt) => {
+        this.begun.add(record.id)
+        return gated.create(record, forgetAt)
+      },
+    }
     if (watch === undefined) return store
     return { ...store, watch: changed => watch(id => this.#hear(id, changed)) }
   }

@@ -115,6 +115,8 @@ export interface Process {
   readonly engine: Engine
   /** How often its engine has read the store. */
   reads(): Promise<number>
+  /** Ids that its engine has begun, whatever came of them. */
+  begun(): Promise<readonly string[]>
   /** Whether its near cache hears of changes; see Side. */
   setDeaf(deaf: boolean): Promise<void>
   /** As guard.ts; the code of the refusal. */
@@ -166,6 +168,7 @@ export class Engines {
       name: 'this process',
       engine: side.engine,
       reads: async () => side.gate.calls.read,
+      begun: async () => [...side.begun],
       setDeaf: async deaf => side.setDeaf(deaf),
       checkFresh: async (session, maxAgeMs) => (await checkFresh(session, maxAgeMs))?.code,
       checkRole: async (session, roles) => (await checkRole(session, roles))?.code,
@@ -178,6 +181,7 @@ export class Engines {
       name: 'the other process',
       engine: this.#remote,
       reads: () => peer.call('calls', this.#space, 'read'),
+      begun: () => peer.call('begun', this.#space),
       setDeaf: deaf => peer.call('deaf', this.#space, deaf),
       checkFresh: (session, maxAgeMs) => this.#remote.checkFresh(session, maxAgeMs),
       checkRole: (session, roles) => this.#remote.checkRole(session, roles),
