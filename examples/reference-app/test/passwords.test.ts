@@ -106,11 +106,17 @@ test('a demotion counts at the next request', async () => {
   await boss.post('/login', admin)
   const db = new DatabaseSync(join(folder.path, 'users.db'), { timeout: 5000 })
   const setRole = db.prepare('UPDATE users SET role = ? WHERE email = ?')
+  const setDisabled = db.prepare('UPDATE users SET disabled = ? WHERE email = ?')
   try {
     setRole.run('member', admin.email)
     expect(await said(await boss.get('/admin'))).toEqual([403, { error: 'Forbidden' }])
+    setRole.run('admin', admin.email)
+    // As a disabling leaves it that met an outage before it could end the sessions.
+    setDisabled.run(1, admin.email)
+    expect(await said(await boss.get('/admin'))).toEqual([403, { error: 'Forbidden' }])
   } finally {
     setRole.run('admin', admin.email)
+    setDisabled.run(0, admin.email)
     db.close()
   }
   expect((await boss.get('/admin')).status).toBe(200)
