@@ -1,9 +1,10 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, execFile, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { Client, Pool, type PoolConfig } from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
 import { startPostgres } from '../../../../test/services/postgres.ts'
@@ -369,6 +370,22 @@ describe.skipIf(postgres.missing)('what a watch over Postgres hears', () => {
     })
     const watch = await newWatch(newPool({ max: 1 }), { schema, listen: () => new Client(url) })
     await watch.prove()
+  })
+
+  test('law 11: a near cache that is left open holds no process, and is ready before that', async () => {
+    const { schema } = await watched()
+    const program = `
+      import { Pool } from 'pg'
+      import { createSessions } from '../../src/core/sessions.ts'
+      import { postgresStore } from '../../src/stores/postgres.ts'
+      const pool = new Pool({ connectionString: '${url}', allowExitOnIdle: true })
+      const store = postgresStore(pool, { schema: '${schema}' })
+      await createSessions({ store, secret: '${SECRET}', production: false, nearCache: true }).ready()
+      console.log('ready')`
+    const run = promisify(execFile)
+    const args = ['--input-type=module-typescript', '-e', program]
+    const { stdout } = await run(process.execPath, args, { cwd: import.meta.dirname, timeout: 20_000 })
+    expect(stdout).toBe('ready\n')
   })
 
   test('the pool can be ended though the near cache was not closed', async () => {

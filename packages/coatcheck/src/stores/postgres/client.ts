@@ -26,7 +26,8 @@ export interface PostgresConnection {
   on(event: 'error', listener: (error: Error) => void): unknown
   on(event: 'end', listener: () => void): unknown
   on(event: 'notification', listener: (notification: PostgresNotification) => void): unknown
-  /** Lets the process end while the connection is open. */
+  /** Whether the open connection alone keeps the process from ending. */
+  ref?(): void
   unref?(): void
 }
 

@@ -56,6 +56,7 @@ class Listening implements Watch {
   readonly #proofs = `coatcheck_${randomText(9)}`
   /** Proofs on their way, by payload. */
   readonly #awaited = new Map<string, PromiseWithResolvers<void>>()
+  #connection: PostgresConnection | undefined
   #release = (): void => {}
   #word = ''
   #renewedAt = 0
@@ -87,6 +88,8 @@ class Listening implements Watch {
     this.#awaited.set(payload, told)
     // It may fail while the statement is still under way.
     told.promise.catch(() => {})
+    // Between its proofs the connection is there for others: alone it holds no process.
+    this.#connection?.ref?.()
     try {
       const { sql } = this.#settings
       const { rows } = await this.#link.ask('watch', sql.prove, [this.#proofs, payload, this.#word])
@@ -94,6 +97,7 @@ class Listening implements Watch {
       await within(this.#link.timeoutMs, told.promise).catch(error => Promise.reject(this.#lost ?? undelivered(error)))
     } finally {
       this.#awaited.delete(payload)
+      if (this.#awaited.size === 0) this.#connection?.unref?.()
     }
   }
 
@@ -115,8 +119,7 @@ class Listening implements Watch {
     connection.on('notification', notification => this.#heard(notification))
     connection.on('end', () => this.#drop(new Error('The listening connection ended.')))
     await within(this.#link.timeoutMs, connection.query(`LISTEN "${schema}"; LISTEN "${this.#proofs}"`))
-    // It is there for the others: alone it holds no process.
-    connection.unref?.()
+    this.#connection = connection
   }
 
   async #pooled(): Promise<PostgresConnection> {
