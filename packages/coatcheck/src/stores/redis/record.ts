@@ -34,6 +34,10 @@ const TIME_BYTES = 6
 const FAR_TIME_BYTES = 8
 const LATEST_NEAR = 2 ** 48 - 1
 const LONG_TEXT = 255
+/** UTF-8 takes three bytes for a UTF-16 unit at most. */
+const MOST_BYTES_A_CHARACTER = 3
+/** All fields of a fixed length, and all lengths. */
+const MOST_BESIDES_TEXTS = 128
 
 /** What the flags say of the fields that may be left out. */
 const REMEMBER = 1
@@ -59,9 +63,9 @@ export function isMark(text: string): boolean {
 
 /** The record, ready to be stored. */
 export function encodeRecord(record: SessionRecord): Buffer {
-  const { userId, authenticatedAt, createdAt, userEpoch, ip, userAgent } = record
+  const { userId, authenticatedAt, createdAt, expiresAt, userEpoch, ip, userAgent } = record
   const packed = userAgent === null ? null : packUserAgent(userAgent)
-  const ipv4 = ip === null ? undefined : ipv4Bytes(ip)
+  const ipv4 = ip === null ? undefined : ipv4Parts(ip)
   const flags =
     when(REMEMBER, record.remember) |
     when(AUTHENTICATED_AT_BIRTH, authenticatedAt === createdAt) |
@@ -70,25 +74,26 @@ export function encodeRecord(record: SessionRecord): Buffer {
     when(HAS_IPV4, ipv4 !== undefined) |
     when(HAS_OTHER_IP, ip !== null && ipv4 === undefined) |
     when(HAS_PACKED_AGENT, packed !== userAgent) |
-    when(EXPIRES_FAR, record.expiresAt > LATEST_NEAR)
-  const head = Buffer.alloc(USER_AT)
-  head.writeUInt16BE(MAGIC)
-  head.writeUIntBE(record.lastSeenAt, LAST_SEEN_AT, TIME_BYTES)
-  head.writeUInt32BE(record.version, VERSION_AT)
-  head.write(isMark(record.generation) ? record.generation : NO_GENERATION, GENERATION_AT, 'latin1')
-  head[FLAGS_AT] = flags
-  const parts = [head, textBytes(userId ?? ''), hashBytes(record.tokenHash), timeBytes(createdAt), endBytes(record.expiresAt)]
-  if (flags & AUTHENTICATED_LATER) parts.push(timeBytes(authenticatedAt ?? 0))
-  if (flags & HAS_EPOCH) parts.push(textBytes(userEpoch))
-  if (ipv4) parts.push(ipv4)
-  if (flags & HAS_OTHER_IP) parts.push(textBytes(ip ?? ''))
-  parts.push(longTextBytes(packed ?? ''), Buffer.from(record.data))
-  return Buffer.concat(parts)
+    when(EXPIRES_FAR, expiresAt > LATEST_NEAR)
+  const writer = new Writer(record, flags)
+  writer.text(userId ?? '')
+  writer.hash(record.tokenHash)
+  writer.time(createdAt)
+  if (flags & EXPIRES_FAR) writer.farTime(expiresAt)
+  else writer.time(expiresAt)
+  if (flags & AUTHENTICATED_LATER) writer.time(authenticatedAt ?? 0)
+  if (flags & HAS_EPOCH) writer.text(userEpoch)
+  if (ipv4) writer.bytes(ipv4)
+  if (flags & HAS_OTHER_IP) writer.text(ip ?? '')
+  writer.longText(packed ?? '')
+  return writer.end(record.data)
 }
 
 /** `lastSeenAt`, whole milliseconds since the epoch, as it stands in an encoded record. */
 export function encodeSeenAt(ms: number): Buffer {
-  return timeBytes(ms)
+  const bytes = Buffer.allocUnsafe(TIME_BYTES)
+  bytes.writeUIntBE(ms, 0, TIME_BYTES)
+  return bytes
 }
 
 /**
@@ -192,47 +197,70 @@ class Reader {
   }
 }
 
+/** Writes field after field into one buffer, which is as large as they may need. */
+class Writer {
+  readonly #buffer: Buffer
+  #at = USER_AT
+
+  constructor(record: SessionRecord, flags: number) {
+    const { userId, userEpoch, ip, userAgent, data } = record
+    const texts = [userId, userEpoch, ip, userAgent, data].reduce((sum, text) => sum + (text?.length ?? 0), 0)
+    const head = Buffer.allocUnsafe(MOST_BESIDES_TEXTS + texts * MOST_BYTES_A_CHARACTER)
+    head.writeUInt16BE(MAGIC)
+    head.writeUIntBE(record.lastSeenAt, LAST_SEEN_AT, TIME_BYTES)
+    head.writeUInt32BE(record.version, VERSION_AT)
+    head.write(isMark(record.generation) ? record.generation : NO_GENERATION, GENERATION_AT, 'latin1')
+    head[FLAGS_AT] = flags
+    this.#buffer = head
+  }
+
+  time(ms: number): void {
+    this.#at = this.#buffer.writeUIntBE(ms, this.#at, TIME_BYTES)
+  }
+
+  farTime(ms: number): void {
+    this.#at = this.#buffer.writeDoubleBE(ms, this.#at)
+  }
+
+  bytes(bytes: readonly number[]): void {
+    for (const byte of bytes) this.#buffer[this.#at++] = byte
+  }
+
+  hash(hash: string): void {
+    const from = this.#at
+    this.#at += this.#buffer.write(hash, from, 'base64url')
+    const isWhole = this.#at - from === HASH_BYTES && this.#buffer.toString('base64url', from, this.#at) === hash
+    if (!isWhole) throw new TypeError('A tokenHash is the base64url of 32 bytes.')
+  }
+
+  text(text: string): void {
+    const length = this.#buffer.write(text, this.#at + 1)
+    if (length > 255) throw new TypeError('A user id, an epoch and an IP address have at most 255 bytes.')
+    this.#buffer[this.#at] = length
+    this.#at += 1 + length
+  }
+
+  longText(text: string): void {
+    const length = Buffer.byteLength(text)
+    this.bytes(length < LONG_TEXT ? [length] : [LONG_TEXT, length >> 8, length & 0xff])
+    this.#at += this.#buffer.write(text, this.#at)
+  }
+
+  end(data: string): Buffer {
+    return this.#buffer.subarray(0, this.#at + this.#buffer.write(data, this.#at))
+  }
+}
+
 function when(flag: number, isSo: boolean): number {
   return isSo ? flag : 0
 }
 
-function timeBytes(ms: number): Buffer {
-  const bytes = Buffer.allocUnsafe(TIME_BYTES)
-  bytes.writeUIntBE(ms, 0, TIME_BYTES)
-  return bytes
-}
-
-function endBytes(ms: number): Buffer {
-  if (ms <= LATEST_NEAR) return timeBytes(ms)
-  const bytes = Buffer.allocUnsafe(FAR_TIME_BYTES)
-  bytes.writeDoubleBE(ms)
-  return bytes
-}
-
-function hashBytes(hash: string): Buffer {
-  const bytes = Buffer.from(hash, 'base64url')
-  if (bytes.length === HASH_BYTES && bytes.toString('base64url') === hash) return bytes
-  throw new TypeError('A tokenHash is the base64url of 32 bytes.')
-}
-
-function textBytes(text: string): Buffer {
-  const bytes = Buffer.from(text)
-  if (bytes.length <= 255) return Buffer.concat([Buffer.of(bytes.length), bytes])
-  throw new TypeError('A user id, an epoch and an IP address have at most 255 bytes.')
-}
-
-function longTextBytes(text: string): Buffer {
-  const bytes = Buffer.from(text)
-  if (bytes.length < LONG_TEXT) return Buffer.concat([Buffer.of(bytes.length), bytes])
-  return Buffer.concat([Buffer.of(LONG_TEXT, bytes.length >> 8, bytes.length & 0xff), bytes])
-}
-
-/** Four bytes, if the address is written as they would be read again. */
-function ipv4Bytes(ip: string): Buffer | undefined {
+/** The four numbers, if the address is written as they would be read again. */
+function ipv4Parts(ip: string): readonly number[] | undefined {
   if (ip.length > 15 || ip.includes(':')) return undefined
   const parts = ip.split('.')
   const isCanonical = parts.length === 4 && parts.every(part => Number(part) <= 255 && String(Number(part)) === part)
-  return isCanonical ? Buffer.from(parts.map(Number)) : undefined
+  return isCanonical ? parts.map(Number) : undefined
 }
 
 function foreign(id: string, bytes: Buffer): CoatcheckError {
