@@ -1,7 +1,8 @@
-import { type Document, MongoClient } from 'mongodb'
+import { MongoClient } from 'mongodb'
 import { createSessions } from '../../src/core/sessions.ts'
 import { mongoStore } from '../../src/stores/mongo.ts'
 import { Browser, SECRET } from '../core/world.ts'
+import { intercepted } from './mongo-servers.ts'
 
 /**
  * A process that is killed in the midst of a login: the record is written, and the marks are not looked at ('look'), or
@@ -9,26 +10,11 @@ import { Browser, SECRET } from '../core/world.ts'
  */
 const [url = '', collection = '', step = '', cookie = ''] = process.argv.slice(2)
 const db = (await new MongoClient(url).connect()).db('coatcheck')
-const die = () => process.kill(process.pid, 'SIGKILL')
 let isWritten = false
-const dying = {
-  command: db.command.bind(db),
-  collection(name: string, options: object) {
-    const real = db.collection<Document>(name, options)
-    return new Proxy(real, {
-      get(target, method) {
-        const value = Reflect.get(target, method)
-        if (typeof value !== 'function') return value
-        return (...args: unknown[]) => {
-          const text = JSON.stringify(args)
-          if (isWritten && (step === 'look' ? method === 'find' : text.includes('$unset'))) die()
-          isWritten ||= text.includes('"pending":true')
-          return value.apply(target, args)
-        }
-      },
-    })
-  },
-}
+const dying = intercepted(db, async (method, args) => {
+  if (isWritten && (step === 'look' ? method === 'find' : args.includes('$unset'))) process.kill(process.pid, 'SIGKILL')
+  isWritten ||= args.includes('"pending":true')
+})
 const browser = new Browser()
 if (cookie) browser.receive([`${cookie}; Path=/`])
 await browser.login(createSessions({ store: mongoStore(dying, { collection }), secret: SECRET, production: false }), 'ann')

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MongoClient, type MongoClientOptions } from 'mongodb'
+import { type Db, MongoClient, type MongoClientOptions } from 'mongodb'
 import type { Missing } from '../../../../test/services/machine.ts'
 import { startMongo } from '../../../../test/services/mongo.ts'
 import type { Server } from '../../../../test/services/server.ts'
-import { ensureIndexes, mongoStore } from '../../src/stores/mongo.ts'
+import { ensureIndexes, type MongoCollection, type MongoDb, mongoStore } from '../../src/stores/mongo.ts'
 import type { StoreSpace } from '../../src/testing/index.ts'
 
 /** A replica set of real `mongod`s of ours. */
@@ -83,6 +83,26 @@ export class Clients {
 
 const newName = () => `test_${randomBytes(6).toString('hex')}`
 
+/** The database, with `before` called before each command on a collection of it, and waited for but for a `find`. */
+export function intercepted(db: Db, before: (method: string, args: string) => Promise<void>): MongoDb {
+  return {
+    command: (command, options) => db.command({ ...command }, options),
+    collection(name, options) {
+      const answering = (target: MongoCollection, method: string | symbol) => {
+        const value: unknown = Reflect.get(target, method)
+        if (typeof value !== 'function') return value
+        return (...args: unknown[]) => {
+          const held = before(String(method), JSON.stringify(args))
+          // These give something to ask, at once.
+          if (method === 'find' || method === 'watch') return value.apply(target, args)
+          return held.then(() => value.apply(target, args))
+        }
+      }
+      return new Proxy<MongoCollection>(db.collection(name, options), { get: answering })
+    },
+  }
+}
+
 /** A space for the laws, over two clients of one server: its own collection, and its handle for a test's own looks. */
 export async function openSpace(one: MongoClient, two: MongoClient) {
   const collection = newName()
@@ -91,6 +111,7 @@ export async function openSpace(one: MongoClient, two: MongoClient) {
   return {
     collection,
     documents,
+    database: one.db('coatcheck'),
     /** The same collection, for what has no text as its `_id`. */
     marks: one.db('coatcheck').collection<{ _id: object; [field: string]: unknown }>(collection),
     store: mongoStore(one.db('coatcheck'), { collection }),

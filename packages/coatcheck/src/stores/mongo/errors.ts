@@ -1,6 +1,6 @@
 import { CoatcheckError } from '../../core/errors.ts'
 
-/** By the server's code (https://www.mongodb.com/docs/manual/reference/error-codes/), or by the driver's class or code. */
+/** By the server's code (https://www.mongodb.com/docs/manual/reference/error-codes/), or by the name or code of the driver's error. */
 const REMEDY: Readonly<Record<string, string>> = {
   18: 'refused the user or the password. Look at the URL that the client was made with, and at its authSource.',
   8000: 'refused the user or the password. Look at the URL that the client was made with.',
@@ -63,5 +63,5 @@ function wordOf(error: unknown): string {
 
 function namesOf(error: unknown): readonly [code: string, name: string] {
   if (!(error instanceof Error)) return ['', 'an unknown error']
-  return ['code' in error && error.code !== undefined ? String(error.code) : '', error.constructor.name]
+  return ['code' in error && error.code !== undefined ? String(error.code) : '', error.name]
 }
