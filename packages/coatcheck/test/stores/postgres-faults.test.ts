@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { startPostgres } from '../../../../test/services/postgres.ts'
 import type { Server } from '../../../../test/services/server.ts'
 import { service } from '../../../../test/services/service.ts'
+import type { SessionsOptions } from '../../src/core/options.ts'
 import { createSessions } from '../../src/core/sessions.ts'
 import { migrate, postgresStore } from '../../src/stores/postgres.ts'
 import { later, nextVersion, preparedRecord, sampleHash, storedRecord } from '../../src/testing/records.ts'
@@ -15,6 +16,7 @@ import { expectHonest, Traffic } from './traffic.ts'
 const postgres = await service('postgres')
 
 const TIMEOUT_MS = 1000
+const LEASE_MS = 1000
 /** A request may need several calls, and a save a second try. */
 const BOUND_MS = 8 * TIMEOUT_MS
 const ROUNDS = 10
@@ -39,9 +41,9 @@ function newPool(connectionString: string, config: PoolConfig = {}): Pool {
   return pool
 }
 
-async function trafficOver(pool: Pool): Promise<Traffic> {
+async function trafficOver(pool: Pool, options: Partial<SessionsOptions> = {}): Promise<Traffic> {
   await migrate(pool)
-  const traffic = new Traffic(postgresStore(pool, { timeoutMs: TIMEOUT_MS }))
+  const traffic = new Traffic(postgresStore(pool, { timeoutMs: TIMEOUT_MS }), options)
   await traffic.start()
   await sleep(300)
   return traffic
@@ -83,6 +85,23 @@ describe.skipIf(postgres.missing)('law 6: an outage of Postgres', () => {
     },
     90_000,
   )
+
+  test('killed under a near cache: it is lost, and near again when the server is back', async () => {
+    const server = await newServer()
+    const traffic = await trafficOver(newPool(server.url), { nearCache: { lease: LEASE_MS } })
+    await traffic.sessions.ready()
+    const seen: string[] = []
+    traffic.sessions.on('near-cache.lost', () => seen.push('lost'))
+    const again = new Promise(resolve => traffic.sessions.on('near-cache.proven', resolve))
+    await server.kill()
+    await sleep(1500)
+    await server.restart()
+    await again
+    const backMs = await traffic.isBack()
+    expectHonest('postgres, killed under a near cache', await traffic.end(), { boundMs: BOUND_MS, backMs })
+    expect(seen).toContain('lost')
+    await traffic.sessions.close()
+  }, 90_000)
 
   test('a connection cut in the middle of a reply, ten times under traffic', async () => {
     const server = await newServer()

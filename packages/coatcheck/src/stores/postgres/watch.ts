@@ -70,7 +70,7 @@ class Listening implements Watch {
 
   async open(): Promise<void> {
     await this.#listen()
-    await this.#mark()
+    this.#word = await this.#setMark()
     await this.#outwaitWriters()
     await this.prove()
   }
@@ -146,10 +146,6 @@ class Listening implements Watch {
     if (this.#lost) return
     this.lose(error)
     this.#changed(null)
-  }
-
-  async #mark(): Promise<void> {
-    this.#word = await this.#setMark()
   }
 
   async #renew(): Promise<void> {
