@@ -24,13 +24,13 @@ interface Lag {
 }
 
 /** Asks until the answer is right, which must be before a lease could run out. */
-async function lagUntil(ask: () => Promise<unknown>, right: unknown): Promise<Lag> {
+async function lagUntil(ask: () => Promise<unknown>, right: unknown, leaseMs = LEASE_MS): Promise<Lag> {
   const from = performance.now()
   const lag = { stale: 0, ms: 0 }
   for (;;) {
     const asked = performance.now() - from
     if ((await ask()) === right) return lag
-    expect(asked, 'answered by a stale record past the lease').toBeLessThan(LEASE_MS)
+    expect(asked, 'answered by a stale record past the lease').toBeLessThan(leaseMs)
     lag.stale++
     lag.ms = asked
     // What it waits for comes over a socket.
@@ -183,7 +183,7 @@ for (const two of all.filter(({ backend }) => backend.tells)) {
       })
 
       describe('while the other process has not heard of it', () => {
-        beforeEach(() => watcher.setDeaf(true))
+        beforeEach(() => watcher.setDeaf('to news'))
         afterEach(() => watcher.setDeaf(false))
 
         /** The other process answers by a record that is no longer so, and shall not know it. */
@@ -369,6 +369,30 @@ for (const two of all.filter(({ backend }) => backend.tells)) {
       const [details] = [await here.engine.get((await browser.send(here.engine)).session.id as string)]
       expect(details?.data).toMatchObject(acknowledged)
       await lagUntil(async () => JSON.stringify(free(await browser.send(there.engine))), JSON.stringify(details?.data))
+    })
+
+    test.each(['here', 'there'] as const)('law 9: cut off from all news, nothing is served past the lease: %s', async where => {
+      const leaseMs = 2000
+      const short = two.openEngines({ nearCache: { lease: leaseMs } })
+      await short.ready
+      const [cutOff, other] = where === 'here' ? [short.here, short.there] : [short.there, short.here]
+      const browsers = Array.from({ length: 50 }, () => new Browser())
+      for (const [i, browser] of browsers.entries()) await browser.login(other.engine, `person ${i}`)
+      for (const browser of browsers) await warm(browser, cutOff)
+      const served = async () =>
+        (await Promise.all(browsers.map(browser => browser.whoAmI(cutOff.engine)))).filter(Boolean).length
+      await cutOff.setDeaf('to all')
+      await other.engine.revokeEveryone()
+      const within = await served()
+      await sleep(leaseMs)
+      const past = [await served(), await served()]
+      console.log(`${two.name}, ${where} cut off: served within the lease ${within} of 50, past it ${past[0]} of 50`)
+      expect([within > 0, past]).toEqual([true, [0, 0]])
+      await cutOff.setDeaf(false)
+      const again = new Browser()
+      await again.login(other.engine, 'ann')
+      await warm(again, cutOff)
+      await short.close()
     })
 
     describe('while a request of this process is under way', () => {

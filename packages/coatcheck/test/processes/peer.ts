@@ -10,7 +10,7 @@ import { type Backend, type BackendName, backends } from './backends.ts'
 import { type SentError, sent } from './errors.ts'
 import { callStore, type StoreMethod, type StoreShape, shapeOf } from './indirect-store.ts'
 import { delays } from './seeded.ts'
-import { Side, type SideOptions } from './side.ts'
+import { type Deafness, Side, type SideOptions } from './side.ts'
 
 /**
  * Another process: opens the stores that it is told to, with an engine over each, and does with them what it is asked
@@ -142,7 +142,7 @@ const procedures = {
   },
   calls: (space: string, method: GatedMethod): number => sideOf(space).gate.calls[method],
   begun: (space: string): readonly string[] => [...sideOf(space).begun],
-  deaf: (space: string, deaf: boolean): void => sideOf(space).setDeaf(deaf),
+  deaf: (space: string, deaf: Deafness): void => sideOf(space).setDeaf(deaf),
   shuffle: (space: string, seed: number): void => sideOf(space).gate.onCall(delays(seed)),
   reset: (space: string): void => sideOf(space).gate.reset(),
 }

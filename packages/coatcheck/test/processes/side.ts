@@ -1,11 +1,13 @@
 import type { SessionsOptions } from '../../src/core/options.ts'
 import { createSessions, type Sessions } from '../../src/core/sessions.ts'
-import type { SessionStore } from '../../src/core/store.ts'
+import type { SessionStore, Watch } from '../../src/core/store.ts'
 import { type Gate, gatedStore } from '../../src/testing/gate.ts'
 import { SECRET } from '../core/world.ts'
 
 /** What the engines of both processes are made with: only what a message can carry. */
 export type SideOptions = Pick<SessionsOptions, 'nearCache' | 'maxSessionsPerUser' | 'touchEvery'>
+
+export type Deafness = false | 'to news' | 'to all'
 
 /** What one process has over a space: the store, an engine, and levers on both. */
 export class Side {
@@ -16,7 +18,8 @@ export class Side {
   readonly begun = new Set<string>()
   /** Ids of which news has come, and null for news of everything. */
   readonly heard = new Set<string | null>()
-  #unheard: (() => void)[] | undefined
+  readonly #unheard: (() => void)[] = []
+  #deaf: Deafness = false
 
   /** @param now milliseconds since the epoch, if the engine's clock is not the machine's */
   constructor(store: SessionStore, options: SideOptions, now: () => number = Date.now) {
@@ -37,23 +40,31 @@ export class Side {
       },
     }
     if (watch === undefined) return store
-    return { ...store, watch: changed => watch(id => this.#hear(id, changed)) }
+    return { ...store, watch: async changed => this.#heardBy(await watch(id => this.#hear(id, changed))) }
+  }
+
+  #heardBy(watch: Watch): Watch {
+    return {
+      ...watch,
+      prove: () => (this.#deaf === 'to all' ? new Promise(() => {}) : watch.prove()),
+      close: () => watch.close(),
+    }
   }
 
   #hear(id: string | null, changed: (id: string | null) => void): void {
     this.heard.add(id)
-    if (this.#unheard === undefined) changed(id)
+    if (this.#deaf === false) changed(id)
     else this.#unheard.push(() => changed(id))
   }
 
   /**
-   * True: nothing of what others change is heard until it is false again, and no proof fails for it. A near cache then
-   * keeps a stale record for as long as a test needs it, as it otherwise does for a millisecond.
+   * Deaf to news: nothing of what others change is heard until it is not deaf any more, and no proof fails for it. A near
+   * cache then keeps a stale record for as long as a test needs it, as it otherwise does for a millisecond. Deaf to all:
+   * nor does a proof ever come, as where packets are dropped.
    */
-  setDeaf(deaf: boolean): void {
-    const unheard = this.#unheard ?? []
-    this.#unheard = deaf ? unheard : undefined
-    if (!deaf) for (const tell of unheard) tell()
+  setDeaf(deaf: Deafness): void {
+    this.#deaf = deaf
+    if (deaf === false) for (const tell of this.#unheard.splice(0)) tell()
   }
 
   async close(): Promise<void> {

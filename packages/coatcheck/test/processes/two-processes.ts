@@ -15,7 +15,7 @@ import { awaitedStore, remoteStore } from './indirect-store.ts'
 import { Peer } from './peer-process.ts'
 import { RemoteEngine } from './remote-engine.ts'
 import { delays } from './seeded.ts'
-import { Side, type SideOptions } from './side.ts'
+import { type Deafness, Side, type SideOptions } from './side.ts'
 
 interface Running {
   readonly link: Link
@@ -118,7 +118,7 @@ export interface Process {
   /** Ids that its engine has begun, whatever came of them. */
   begun(): Promise<readonly string[]>
   /** Whether its near cache hears of changes; see Side. */
-  setDeaf(deaf: boolean): Promise<void>
+  setDeaf(deaf: Deafness): Promise<void>
   /** As guard.ts; the code of the refusal. */
   checkFresh(session: Session, maxAgeMs: number): Promise<string | undefined>
   checkRole(session: Session, roles: readonly string[]): Promise<string | undefined>
