@@ -4,6 +4,7 @@ import { CoatcheckError } from '../core/errors.ts'
 import type { Answer } from '../core/guard.ts'
 import type { Session } from '../core/session.ts'
 import type { Sessions } from '../core/sessions.ts'
+import { holdEarly } from '../http/hold.ts'
 import type { NodeResponse } from '../http/node-response.ts'
 import { isVisited, type Next, sessionProperty, slotFor, Visit, type Visited } from '../http/visit.ts'
 import type { SessionMiddlewareOptions } from './node.ts'
@@ -58,17 +59,18 @@ export function session(sessions: Sessions, options: ExpressSessionOptions = {})
   const property = sessionProperty(name, slot)
   let known: object | null = null
 
-  function expose(request: Request): void {
+  function expose(request: Request, response: NodeResponse): void {
     const prototype = Object.getPrototypeOf(request) as object | null
     if (prototype === known) return
     if (!(slot in request)) exposeOn(topmostOf(request), name, slot, property)
+    holdEarly(response)
     known = prototype
   }
 
   return function session(req, res, next) {
     const visited = req as Request & Visited
     if (isVisited(visited, slot, name, sessions)) return next()
-    expose(req)
+    expose(req, res)
     const visit = new ExpressVisit(sessions, req, res, next, answer)
     visited[slot] = visit
     // Express 5 looks at a promise's rejection; there is none: what fails is answered.

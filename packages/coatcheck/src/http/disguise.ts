@@ -75,7 +75,8 @@ function answeringLike(parent: object): object {
   return answering
 }
 
-function topmostOf(response: object): object {
+/** The last prototype before node's own, which is a framework's; the response itself where there is none. */
+export function topmostOf(response: object): object {
   let object = response
   for (;;) {
     const parent: object | null = Object.getPrototypeOf(object)

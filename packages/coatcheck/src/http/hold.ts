@@ -3,7 +3,7 @@ import type { Exchange, Outgoing } from '../core/exchange.ts'
 import { type Answer, answerTo } from '../core/guard.ts'
 import type { MaybePromise } from '../core/store.ts'
 import { clearHead, isMistake, sendAnswer } from './answer.ts'
-import { disguise, type NotedMethod, pretend, pretendFinished } from './disguise.ts'
+import { disguise, type NotedMethod, pretend, pretendFinished, topmostOf } from './disguise.ts'
 import { addToHead, type HeadCall, headCall, withSession } from './head.ts'
 import { assertChunk, assertLastChunk, assertStatus, checkedHead, headersSentError } from './node-refusals.ts'
 import { isHttp2, type NodeResponse } from './node-response.ts'
@@ -23,7 +23,8 @@ export type AnswerTo = (error: unknown) => Answer
  */
 type Phase = 'waiting' | 'held' | 'open' | 'replaced'
 
-type OwnMethod = 'writeHead' | 'flushHeaders' | 'write' | 'end'
+const OWN_METHODS = ['writeHead', 'flushHeaders', 'write', 'end'] as const
+type OwnMethod = (typeof OWN_METHODS)[number]
 
 interface Call {
   readonly method: OwnMethod | NotedMethod
@@ -51,6 +52,7 @@ const HOLD = Symbol('coatcheck.hold')
 
 interface HeldResponse extends NodeResponse {
   [HOLD]: Hold
+  readonly [EARLY]?: Early
 }
 
 /** One response's state. The methods it had before stand here, whoever put them there. */
@@ -76,10 +78,11 @@ class Hold {
     this.exchange = exchange
     this.fail = fail
     this.answer = answer
-    this.writeHead = response.writeHead
-    this.flushHeaders = response.flushHeaders
-    this.write = response.write
-    this.end = response.end
+    const { writeHead, flushHeaders, write, end, [EARLY]: early } = response
+    this.writeHead = writeHead === early?.writeHead ? early.below.writeHead : writeHead
+    this.flushHeaders = flushHeaders === early?.flushHeaders ? early?.below.flushHeaders : flushHeaders
+    this.write = write === early?.write ? early.below.write : write
+    this.end = end === early?.end ? early.below.end : end
   }
 }
 
@@ -109,15 +112,69 @@ export function hold(
 }
 
 function install(res: HeldResponse, exchange: Commit, fail: (error: unknown) => void, answer: AnswerTo): void {
+  const early = res[EARLY]
   const state = new Hold(res, exchange, fail, answer)
   res[HOLD] = state
-  res.writeHead = heldWriteHead
-  res.flushHeaders = heldFlushHeaders
-  res.write = heldWrite
-  res.end = heldEnd
+  // Whoever has wrapped a method before the session was touched has put a property of its own in front of the prototype's.
+  if (early === undefined || res.writeHead !== early.writeHead) res.writeHead = heldWriteHead
+  if (early === undefined || res.flushHeaders !== early.flushHeaders) res.flushHeaders = heldFlushHeaders
+  if (early === undefined || res.write !== early.write) res.write = heldWrite
+  if (early === undefined || res.end !== early.end) res.end = heldEnd
   if (!res.headersSent) return
   state.phase = 'open'
   commitLate(state, exchange)
+}
+
+/** The held methods as they stand on a framework's prototype, and those that they stand before. */
+interface Early extends OwnMethods {
+  readonly below: OwnMethods
+}
+
+interface OwnMethods extends Pick<NodeResponse, Exclude<OwnMethod, 'flushHeaders'>> {
+  readonly flushHeaders: NodeResponse['flushHeaders'] | undefined
+}
+
+const EARLY = Symbol('coatcheck.early')
+
+/**
+ * Lets the methods be held also of who takes one before the session is touched, as JavaScript does with `end` in
+ * `res.end(await page(req.session))`: they stand on the framework's prototype of all responses, and look for a hold when
+ * they are called. Put there once; where there is no such prototype, as on bare node, nothing is done.
+ */
+export function holdEarly(response: NodeResponse): void {
+  const prototype = topmostOf(response)
+  if (prototype === response || Object.hasOwn(prototype, EARLY)) return
+  const early = earlyMethods(response)
+  for (const name of OWN_METHODS) {
+    Object.defineProperty(prototype, name, { value: early[name], writable: true, configurable: true })
+  }
+  Object.defineProperty(prototype, EARLY, { value: early })
+  Object.defineProperty(prototype, HOLD, { value: undefined, writable: true, configurable: true })
+}
+
+/** Each goes on to the one below where nothing is held, or where the hold's own method stands in front of it. */
+function earlyMethods(response: NodeResponse): Early {
+  const { writeHead, flushHeaders, write, end } = topmostOf(response) as NodeResponse
+  const below = { writeHead, flushHeaders, write, end }
+  return {
+    below,
+    writeHead(this: HeldResponse, status, reason, headers) {
+      const call = this[HOLD]?.writeHead === writeHead ? heldWriteHead : writeHead
+      return call.call(this, status, reason, headers)
+    },
+    flushHeaders(this: HeldResponse) {
+      if (this[HOLD]?.flushHeaders === flushHeaders) heldFlushHeaders.call(this)
+      else flushHeaders?.call(this)
+    },
+    write(this: HeldResponse, chunk, encoding, callback) {
+      const call = this[HOLD]?.write === write ? heldWrite : write
+      return call.call(this, chunk, encoding, callback)
+    },
+    end(this: HeldResponse, chunk, encoding, callback) {
+      const call = this[HOLD]?.end === end ? heldEnd : end
+      return call.call(this, chunk, encoding, callback)
+    },
+  }
 }
 
 /** The session was first looked at after the first byte: its headers come too late, its changes are saved at the end. */

@@ -319,6 +319,48 @@ for (const [version, express] of Object.entries(versions)) {
       })
     })
 
+    // Guard: `holdEarly` in http/hold.ts. JavaScript takes `end` off the response before it looks at the arguments.
+    const early: Record<string, (res: Response, page: () => Promise<string>) => Promise<void>> = {
+      end: async (res, page) => void res.end(await page()),
+      write: async (res, page) => {
+        res.write(await page())
+        res.end()
+      },
+    }
+    const wraps: Record<string, RequestHandler> = {
+      'nobody wraps': (_req, _res, next) => next(),
+      'somebody wraps writeHead': (_req, res, next) => {
+        const writeHead = res.writeHead as (...args: unknown[]) => Response
+        res.writeHead = (...args: unknown[]) => Reflect.apply(writeHead, res.setHeader('X-Wrapped', 'yes'), args)
+        next()
+      },
+    }
+    for (const [method, answer] of Object.entries(early)) {
+      for (const [wrapping, wrap] of Object.entries(wraps)) {
+        test(`a ${method} that was taken before the session was touched waits for the save all the same, where ${wrapping}`, async () => {
+          const build = (app: App, { sessions }: { sessions: Sessions }) => {
+            app.use(wrap, session(sessions))
+            app.get('/', (req, res, next) => {
+              const page = async () => {
+                await req.session.rotate()
+                change(req.session, { seen: 1 })
+                return 'the page'
+              }
+              answer(res, page).catch(next)
+            })
+          }
+          await onStage(express, build, async ({ browser, sessions }) => {
+            const before = browser.cookies.sid
+            expect(await browser.get('/')).toMatchObject({ status: 200, body: 'the page' })
+            expect(browser.cookies.sid).not.toBe(before)
+            const [info] = await sessions.list('alice')
+            expect((await sessions.get(info?.id ?? ''))?.data).toEqual({ userId: 'alice', seen: 1 })
+            expect((await browser.get('/')).status).toBe(200)
+          })
+        })
+      }
+    }
+
     test('a file sent by Express waits for the save, and arrives whole', async () => {
       const build = (app: App, { sessions }: { sessions: Sessions }) => {
         app.use(session(sessions))
