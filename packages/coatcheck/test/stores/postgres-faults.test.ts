@@ -20,6 +20,8 @@ const LEASE_MS = 1000
 /** A request may need several calls, and a save a second try. */
 const BOUND_MS = 8 * TIMEOUT_MS
 const ROUNDS = 10
+/** The store's statements that stand before a lock. */
+const WAITING = "SELECT pid FROM pg_stat_activity WHERE application_name = 'served' AND wait_event_type = 'Lock'"
 
 const endings: (() => unknown)[] = []
 afterEach(async () => {
@@ -188,9 +190,7 @@ describe.skipIf(postgres.missing)('law 6: a statement that ends in the middle', 
     await expect
       .poll(
         async () => {
-          const { rows } = await other.query(
-            "SELECT pid FROM pg_stat_activity WHERE application_name = 'served' AND wait_event_type = 'Lock'",
-          )
+          const { rows } = await other.query(WAITING)
           pid = rows[0]?.pid
           return pid
         },
@@ -281,6 +281,17 @@ describe.skipIf(postgres.missing)('law 6: a statement that ends in the middle', 
     // What was given up landed when the lock was free, or not: said again, it is the same write.
     expect(await store.replace(rotated, later())).toBe('saved')
     expect((await store.read(record.id))?.tokenHash).toBe(rotated.tokenHash)
+  }, 60_000)
+
+  // Guard: in client.ts `SET LOCAL statement_timeout`.
+  test('logins that are given up leave nothing waiting in the server', async () => {
+    const { store, other } = await fixture()
+    await holding(other, 'LOCK TABLE coatcheck.sessions IN SHARE MODE', async () => {
+      const logins = await Promise.all(Array.from({ length: 5 }, (_, i) => preparedRecord(store, { userId: `person-${i}` })))
+      for (const { status, ...outcome } of await Promise.allSettled(logins.map(login => store.create(login, later()))))
+        expect({ status, ...outcome }).toMatchObject({ status: 'rejected', reason: { code: 'STORE_UNAVAILABLE' } })
+      await expect.poll(async () => (await other.query(WAITING)).rowCount, { timeout: 5000 }).toBe(0)
+    })
   }, 60_000)
 
   // Guard: in client.ts `idle_in_transaction_session_timeout`.
