@@ -37,7 +37,10 @@ const TEMPLATE_USER = userIdAt(99_999_999)
 
 /** A session of ours with `APP_DATA`, in the store; with `from`, as after a request that told where it comes from. */
 export async function makeTemplate(store: SessionStore, from: Partial<SessionRecord> = {}): Promise<SessionRecord> {
-  const cookie = await benchSessions(store).issue(TEMPLATE_USER, APP_DATA)
+  const sessions = benchSessions(store)
+  const cookie = await sessions.issue(TEMPLATE_USER, APP_DATA)
+  // Or it would begin to prune what is being filled.
+  await sessions.close()
   const id = cookie.slice(cookie.indexOf('=') + 1, cookie.indexOf('.'))
   const made = (await store.read(id))!
   if (Object.keys(from).length === 0) return made
