@@ -95,7 +95,8 @@ describe.skipIf(mongo.missing)('law 9: a watch over MongoDB', () => {
   // Guard: in client.ts the write concern.
   test('proves nothing over a primary that has lost its majority, nor is a write acknowledged', async () => {
     const set = three
-    const store = await storeAt(set.url)
+    // The server's own default is a majority too: a client that asks for less must not count.
+    const store = await storeAt(`${set.url}&w=1`)
     const [record, next] = [await storedRecord(store), await preparedRecord(store)]
     const watch = await store.watch?.(() => {})
     await watch?.prove()
@@ -172,6 +173,23 @@ describe.skipIf(mongo.missing)('law 9: a watch over MongoDB', () => {
     await proxy.close()
     await near.close()
   }, 120_000)
+})
+
+describe.skipIf(mongo.missing)('a replica set', () => {
+  // Guard: in client.ts the read preference and the read concern.
+  test('is asked for what a majority has, of its primary, whatever the client prefers', async () => {
+    await storeAt(three.url)
+    const client = await clients.connect(`${three.url}&readPreference=secondary&readConcernLevel=local`, {
+      monitorCommands: true,
+    })
+    const store = mongoStore(client.db('coatcheck'))
+    const asked = new Set<string>()
+    client.on('commandStarted', ({ commandName, address, command }) => {
+      if (commandName === 'find') asked.add(`${address} ${command.readConcern?.level}`)
+    })
+    for (let i = 0; i < 20; i++) await store.read('x')
+    expect([...asked]).toEqual([`127.0.0.1:${(await three.primary()).port} majority`])
+  }, 60_000)
 })
 
 describe.skipIf(mongo.missing)('a member of a set that is asked directly', () => {

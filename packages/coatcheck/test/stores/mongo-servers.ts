@@ -103,6 +103,22 @@ export function intercepted(db: Db, before: (method: string, args: string) => Pr
   }
 }
 
+/** The database, with `before` waited for before an event of a change stream is handed over. */
+export function delayedEvents(db: Db, before: () => Promise<void>): MongoDb {
+  return {
+    command: (command, options) => db.command({ ...command }, options),
+    collection(name, options) {
+      const real: MongoCollection = db.collection(name, options)
+      const watch: MongoCollection['watch'] = (pipeline, settings) => {
+        const stream = real.watch(pipeline, settings)
+        const next = () => stream.next().then(event => before().then(() => event))
+        return { next, tryNext: () => stream.tryNext(), close: () => stream.close() }
+      }
+      return Object.assign(Object.create(real), { watch })
+    },
+  }
+}
+
 /** A space for the laws, over two clients of one server: its own collection, and its handle for a test's own looks. */
 export async function openSpace(one: MongoClient, two: MongoClient) {
   const collection = newName()

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Long, type MongoClientOptions } from 'mongodb'
 import { afterAll, describe, expect, test } from 'vitest'
 import { startFerretdb, startMongo } from '../../../../test/services/mongo.ts'
@@ -10,7 +11,7 @@ import { ensureIndexes, type MongoDb, mongoStore } from '../../src/stores/mongo.
 import { gatedStore, storeLaws } from '../../src/testing/index.ts'
 import { later, nextVersion, preparedRecord, sampleHash, storedRecord } from '../../src/testing/records.ts'
 import { Browser, SECRET } from '../core/world.ts'
-import { Clients, intercepted, openSpace, startReplicaSet } from './mongo-servers.ts'
+import { Clients, delayedEvents, intercepted, openSpace, startReplicaSet } from './mongo-servers.ts'
 
 const mongo = await service('mongo')
 const set = await startReplicaSet()
@@ -170,6 +171,26 @@ describe.skipIf(here === undefined)('the mongo store over a replica set', () => 
       expect(await mongoStore(meanwhile, { collection }).prune?.(Date.now(), 10)).toBe(1)
       expect(await store.read(touched.id)).toBeDefined()
       expect(await store.read(idle.id)).toBeUndefined()
+    }))
+
+  // Guard: in watch.ts the wait for the probe's own event.
+  test('law 9: a watch proves nothing while its stream is behind, however well it writes', () =>
+    inSpace(async ({ store, database, collection }) => {
+      let behind = Promise.resolve()
+      const heard: (string | null)[] = []
+      const slow = mongoStore(
+        delayedEvents(database, () => behind),
+        { collection },
+      )
+      const watch = await slow.watch?.(id => heard.push(id))
+      const { promise, resolve } = Promise.withResolvers<void>()
+      behind = promise
+      const { id } = await storedRecord(store)
+      const proof = watch?.prove().then(() => heard.includes(id))
+      expect(await Promise.race([proof, sleep(500, 'nothing')])).toBe('nothing')
+      resolve()
+      expect(await proof).toBe(true)
+      await watch?.close()
     }))
 
   test('reads, saves, lists, scans and prunes by an index', () =>
