@@ -20,6 +20,7 @@ const publicWords: Readonly<Partial<Record<ErrorCode, string>>> = {
   CROSS_ORIGIN: 'Cross-origin request refused',
   BAD_CSRF_TOKEN: 'Invalid CSRF token',
   SESSION_CONFLICT: 'Session busy',
+  NOT_SUPPORTED: 'Not supported by the session store',
 }
 
 /** The plainest refusals carry no code: their status says it all, and clients compare the whole body. */

@@ -133,7 +133,10 @@ export class RequestExchange implements Exchange, SessionOwner {
   }
 
   async confirm(): Promise<void> {
-    if (this.#engine.near === undefined || this.#token === undefined || this.#standing !== 'live') return
+    if (this.#engine.near === undefined) return
+    // An act that the handler did not await is about to replace the very token that would be judged.
+    if (this.#pending > 0) await this.#last
+    if (this.#token === undefined || this.#standing !== 'live') return
     const judged = await this.#engine.judge(this.#token)
     if (typeof judged === 'object') return
     // What the handler has written already goes nowhere, as with any session that ended under it.

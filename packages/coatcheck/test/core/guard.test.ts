@@ -111,6 +111,11 @@ describe('the guards', () => {
       503,
       { error: 'Service unavailable', code: 'STORE_UNAVAILABLE' },
     ],
+    [
+      new CoatcheckError('NOT_SUPPORTED', 'memcached lists nothing'),
+      501,
+      { error: 'Not supported by the session store', code: 'NOT_SUPPORTED' },
+    ],
     [new CoatcheckError('BAD_IDENTITY', 'secret detail'), 500, { error: 'Internal server error', code: 'BAD_IDENTITY' }],
     [new Error('secret detail'), 500, { error: 'Internal server error' }],
     ['not even an error', 500, { error: 'Internal server error' }],

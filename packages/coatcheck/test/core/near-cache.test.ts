@@ -190,6 +190,19 @@ describe('law 9: the near cache', () => {
     expect(await phone.whoAmI(strict)).toBe('ann')
   })
 
+  // Guard: `if (this.#pending > 0)` in request-exchange.ts confirm.
+  test("law 9: a strict look waits for this request's own rotation, and does not take it for another's", async () => {
+    const { session } = await browser.send(near)
+    const held = gate.hold('replace', 'after')
+    const rotating = session.rotate()
+    await held.arrived
+    const listing = near.devices(session)
+    await new Promise(resolve => setImmediate(resolve))
+    held.release()
+    await rotating
+    expect(await listing).toMatchObject([{ current: true }])
+  })
+
   test('a store without a watch refuses the option, with its reason', () => {
     expect(() => createSessions({ store: memoryStore(), secret: SECRET, production: false, nearCache: true })).toThrow(
       /nearCache.*memory/,
