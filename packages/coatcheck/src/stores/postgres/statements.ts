@@ -58,12 +58,13 @@ export function statementsFor(schema: string) {
   /** The mark `watched` holds a word, and until when (milliseconds) it stands unless it is renewed. */
   const word = "split_part(m.value, ' ', 1)"
   const until = "split_part(m.value, ' ', 2)::bigint"
-  const isWatched = `EXISTS (SELECT FROM ${marks} WHERE name = 'watched')`
   /**
    * Where changes are told (see migrations.ts), commits stand in line for one lock; waiting for the disk with it in hand
    * would let one commit through per write of the disk. So they do not: `flush` waits, for all at once, before anyone is answered.
    */
-  const unflushed = `CASE WHEN ${isWatched} THEN set_config('synchronous_commit', 'off', true) = 'off' ELSE true END`
+  const unflushed = `CASE WHEN EXISTS (SELECT FROM ${marks} WHERE name = 'watched')
+      THEN set_config('synchronous_commit', 'off', true) = 'off' ELSE true END`
+  const isUnflushed = "current_setting('synchronous_commit') = 'off' AS unflushed"
   /** Rows of a prune, which need not be told. A row and the generation that it is compared with are of one moment. */
   const pruned = (where: string, limit: string) => `
     WITH untold AS MATERIALIZED (SELECT set_config('coatcheck.prunes', 'on', true) AS prunes)
@@ -93,13 +94,13 @@ export function statementsFor(schema: string) {
       UPDATE ${sessions} s SET ${ASSIGNMENTS.join(', ')}
       WHERE id = $1 AND version = $2::int - 1 AND generation = $6 AND generation = ${live}
         AND user_id IS NOT DISTINCT FROM $4::text AND ${unflushed}
-      RETURNING ${isWatched} AS unflushed`,
+      RETURNING ${isUnflushed}`,
 
     /** All columns → unflushed, where the version was the one before. Under the user's lock. */
     saveAsAnother: `
       UPDATE ${sessions} s SET ${ASSIGNMENTS.join(', ')}
       WHERE id = $1 AND version = $2::int - 1 AND generation = $6 AND ${mayBegin} AND ${unflushed}
-      RETURNING ${isWatched} AS unflushed`,
+      RETURNING ${isUnflushed}`,
 
     /** Waits until all that was committed before is where `synchronous_commit` wants it: its own record comes after. */
     flush: `SELECT pg_logical_emit_message(true, 'coatcheck', '')`,
@@ -112,7 +113,7 @@ export function statementsFor(schema: string) {
     /** id, user id (null: whosever) → live, unflushed. */
     delete: `
       DELETE FROM ${sessions} WHERE id = $1 AND ($2::text IS NULL OR user_id = $2::text) AND ${unflushed}
-      RETURNING generation = ${live} AS live, ${isWatched} AS unflushed`,
+      RETURNING generation = ${live} AS live, ${isUnflushed}`,
 
     /** user id, limit → the records' columns, newest first. */
     listByUser: `
@@ -139,7 +140,7 @@ export function statementsFor(schema: string) {
     /** user id, id to spare (null: none) → id, live, unflushed. Under the user's lock. */
     deleteOfUser: `
       DELETE FROM ${sessions} WHERE user_id = $1 AND id IS DISTINCT FROM $2::text AND ${unflushed}
-      RETURNING id, generation = ${live} AS live, ${isWatched} AS unflushed`,
+      RETURNING id, generation = ${live} AS live, ${isUnflushed}`,
 
     /** → value. Whoever changes the generation holds it from here to the end of the transaction. */
     lockGeneration: `SELECT value FROM ${marks} WHERE name = 'generation' FOR UPDATE`,
