@@ -24,7 +24,9 @@ afterAll(async () => {
   for (const server of [set, ferretdb]) if (!('missing' in server)) await server.stop()
 })
 
-const here = 'missing' in set ? undefined : { url: set.url, one: await connect(set.url), two: await connect(set.url) }
+/** Our own replica set; where there is none, the server that the environment names has to be one. */
+const url = 'missing' in set ? mongo.url : set.url
+const here = url === undefined ? undefined : { url, one: await connect(url), two: await connect(url) }
 
 /** A space over the replica set; only called where there is one. */
 function open() {
