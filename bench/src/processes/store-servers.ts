@@ -11,6 +11,12 @@ const RECIPES: Readonly<Record<StoreUrl, (args?: readonly string[]) => Promise<R
   DATABASE_URL: postgresRecipe,
 }
 
+/** As the servers come from their makers: Postgres waits for the disk at each commit, Redis keeps no log. Tests set both otherwise. */
+const AS_SHIPPED: Readonly<Record<StoreUrl, readonly string[]>> = {
+  REDIS_URL: ['--appendonly', 'no'],
+  DATABASE_URL: ['-c', 'fsync=on'],
+}
+
 /** Servers of our own, whose addresses stand in the environment. */
 export interface StoreServers {
   /** Why one could not be had. */
@@ -29,7 +35,7 @@ export async function startStoreServers(urls: readonly StoreUrl[], core: number 
   const missing = new Map<StoreUrl, string>()
   for (const url of new Set(urls)) {
     if (process.env[url]) continue
-    const server = await startStoreServer(url, core)
+    const server = await startStoreServer(url, core, AS_SHIPPED[url])
     if ('missing' in server) missing.set(url, server.missing)
     else started.set(url, server)
   }
