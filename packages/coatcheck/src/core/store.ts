@@ -29,7 +29,8 @@ export interface Watch {
  * - A store judges no expiry: core does (law 8). `forgetAt` (milliseconds since the epoch) is when the record may be
  *   thrown away; a store may keep it longer, never shorter.
  * - Every method throws (rejects) only if the backend failed or holds what is not ours: a `CoatcheckError` with
- *   `STORE_UNAVAILABLE` or `FOREIGN_RECORD`, the driver's error as its cause. What is missing is an answer, not an error.
+ *   `STORE_UNAVAILABLE` or `FOREIGN_RECORD`, the driver's error as its cause; a record above the backend's own limit is
+ *   `SESSION_TOO_LARGE`, what it `cannot` do `NOT_SUPPORTED`. What is missing is an answer, not an error.
  * - A record given to a store is frozen; a record that a store gives is frozen too, or a fresh copy.
  * - An acknowledged write is seen by every later call, through any process.
  */

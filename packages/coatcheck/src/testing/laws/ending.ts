@@ -167,6 +167,8 @@ export const endingLaws: readonly StoreLaw[] = [
         await store.replace(nextVersion(visitor, { ...(await store.marks('alice')), userId: 'alice' }), later()),
         'gone',
       )
+      // A step-up whose login was looked up after the end: its marks are new, and its session is dead all the same.
+      assert.equal(await store.replace(nextVersion(alices, await store.marks('alice')), later()), 'gone')
       await store.touch(alices.id, alices.lastSeenAt + 1, later())
       await assertDead([visit, login, visitor, alices], store, other)
     },
