@@ -14,7 +14,7 @@ const ASSUMED = {
   peak: 3,
   /** Of what a core or a server can do at most. */
   use: 0.5,
-  /** Of one master's data, so that a fork and the buffers of its replicas fit beside them. */
+  /** Memory of one master, headroom included. */
   masterGib: 32,
   /** Beyond the data: fragmentation, a fork's copies, buffers. */
   headroom: 1.5,
@@ -151,7 +151,7 @@ function reckonedTable(
     ['cores for the sessions’ requests', `÷ (${thousands(perCore)}/s measured × ${a.use})`, thousands(cores)],
     ['Redis: data', `10⁹ × ${inRedis} bytes measured`, `${thousands(data)} GiB`],
     ['Redis: masters by memory', `× ${a.headroom} ÷ ${a.masterGib} GiB`, thousands(masters)],
-    ['Redis: masters by strict reads', `peak ÷ (${thousands(a.redisReads)}/s × ${a.use})`, thousands(forReads)],
+    ['Redis: cells, if all reads are strict', `peak ÷ (${thousands(a.redisReads)}/s × ${a.use})`, thousands(forReads)],
     ['Redis: memory with one replica each', `masters × 2 × ${a.masterGib} GiB`, `${thousands(memory)} GiB`],
     ['Redis: network of strict reads', `peak × (${inRedis} + ${a.wireBytes}) bytes`, `${network.toFixed(1)} Gbit/s in all`],
     ['Postgres: shards', `10⁹ ÷ ${thousands(a.shardSessions)}`, thousands(shards)],
