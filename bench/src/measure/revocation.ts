@@ -36,18 +36,24 @@ export async function measureRevocation(
   const { child: load } = await Child.start('load.ts', [], cores.load)
   const { child: revoker } = await Child.start('revoker.ts', [store], cores.load)
   const slice: SliceQuestion = { ...server.ready, ...LOAD }
-  // For the compiler.
-  await load.ask<SliceResult>({ ...slice, ms: 2 * LOAD.ms })
-  const question: RevocationQuestion = { port: server.ready.port, revocations }
-  let running = true
-  const revoking = revoker.ask<RevocationResult>(question).finally(() => {
-    running = false
-  })
-  const rates: number[] = []
-  while (running) rates.push(perSecond(await load.ask<SliceResult>(slice)))
-  const { refusedMs, bareMs, servedAfter } = await revoking
-  for (const child of [revoker, load, server.child]) await child.stop()
-  return { store, refused: latencyOf(refusedMs), bare: latencyOf(bareMs), servedAfter, loadPerSecond: median(rates) }
+  try {
+    // For the compiler.
+    await load.ask<SliceResult>({ ...slice, ms: 2 * LOAD.ms })
+    const question: RevocationQuestion = { port: server.ready.port, revocations }
+    let running = true
+    const revoking = revoker.ask<RevocationResult>(question).finally(() => {
+      running = false
+    })
+    const loading = async () => {
+      const rates: number[] = []
+      while (running) rates.push(perSecond(await load.ask<SliceResult>(slice)))
+      return rates
+    }
+    const [{ refusedMs, bareMs, servedAfter }, rates] = await Promise.all([revoking, loading()])
+    return { store, refused: latencyOf(refusedMs), bare: latencyOf(bareMs), servedAfter, loadPerSecond: median(rates) }
+  } finally {
+    for (const child of [revoker, load, server.child]) await child.stop()
+  }
 }
 
 function perSecond({ requests, seconds, wrong }: SliceResult): number {
