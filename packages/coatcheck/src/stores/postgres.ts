@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { randomText } from '../core/crypto.ts'
+import { randomText, sha256 } from '../core/crypto.ts'
 import { CoatcheckError } from '../core/errors.ts'
 import type { SessionRecord } from '../core/record.ts'
 import { EPOCH_KEPT_MS, type Marks, type ScanPage, type SessionStore, type Watch } from '../core/store.ts'
@@ -10,6 +10,7 @@ import {
   type PostgresPool,
   type PostgresResult,
   type PostgresRow,
+  type PreparedStatement,
 } from './postgres/client.ts'
 import { hasMigrations, lastMigration, type Migration, migrationsFor } from './postgres/migrations.ts'
 import { text, textOrNull, toRecord, toRow, whole } from './postgres/row.ts'
@@ -25,6 +26,7 @@ export type {
   PostgresPool,
   PostgresResult,
   PostgresRow,
+  PreparedStatement,
 } from './postgres/client.ts'
 export type { Migration } from './postgres/migrations.ts'
 
@@ -113,6 +115,7 @@ class PostgresStore implements SessionStore {
   readonly #schema: string
   readonly #listen: (() => PostgresListener) | undefined
   readonly #sql: Statements
+  readonly #read: PreparedStatement
   /** Where the walk over the blocks goes on. */
   #nextBlock = 0
 
@@ -121,10 +124,11 @@ class PostgresStore implements SessionStore {
     this.#schema = schema
     this.#listen = listen
     this.#sql = statementsFor(schema)
+    this.#read = prepared(this.#sql.read)
   }
 
   async read(id: string): Promise<SessionRecord | undefined> {
-    const [row] = (await this.#ask('read', id)).rows
+    const [row] = (await this.#link.askPrepared('read', this.#read, [id])).rows
     return row && toRecord(row)
   }
 
@@ -272,6 +276,11 @@ class PostgresStore implements SessionStore {
   #askLong(name: keyof Statements, ...values: unknown[]): Promise<PostgresResult> {
     return this.#link.ask(name, this.#sql[name], values, MANY_ROWS * this.#link.timeoutMs)
   }
+}
+
+/** Named by its text: behind a pooler one of the same name must be the same, whatever its schema and version. */
+function prepared(text: string): PreparedStatement {
+  return { name: `coatcheck_${sha256(text)}`, text }
 }
 
 function marksOf(row: PostgresRow | undefined): Marks {

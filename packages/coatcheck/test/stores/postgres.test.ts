@@ -116,9 +116,25 @@ describe.skipIf(postgres.missing)('the postgres store', () => {
       expect(await plan(statements.scan, ['id 7', 10])).toMatch(/Index Scan using sessions_pkey/)
       const expired = await plan(statements.pruneExpired, [100, 10])
       expect(expired).toMatch(/sessions_expires/)
+      // Where most have expired, a read of the whole table seems cheaper to the planner, and a batch takes a second.
+      expect(await plan(statements.pruneExpired, [15_000, 1000])).toMatch(/Index Scan using sessions_expires/)
       const blocks = await plan(statements.pruneBlocks, [100, 10, '(0,0)', '(9,0)'])
       expect(blocks).toMatch(/Tid Range Scan on sessions/)
       for (const prune of [expired, blocks]) expect(prune).not.toMatch(/Seq Scan on sessions/)
+    }))
+
+  test('reads by a statement that each connection parses once; where a pooler has lost it, it is asked as a whole', () =>
+    inSchema(async ({ schema }) => {
+      const single = pool(url, { max: 1 })
+      const store = postgresStore(single, { schema })
+      const record = await storedRecord(store)
+      for (let read = 0; read < 3; read++) expect((await store.read(record.id))?.id).toBe(record.id)
+      const known = "SELECT statement FROM pg_prepared_statements WHERE name LIKE 'coatcheck_%'"
+      expect((await single.query(known)).rows).toEqual([{ statement: statementsFor(schema).read }])
+
+      await single.query('DEALLOCATE ALL')
+      for (let read = 0; read < 3; read++) expect((await store.read(record.id))?.id).toBe(record.id)
+      expect((await single.query(known)).rows).toEqual([])
     }))
 
   test('prunes what idled out in a table of many blocks, and goes on where it stopped', () =>

@@ -1,5 +1,5 @@
 import { isCoatcheckError } from '../../core/errors.ts'
-import { postgresFailure, postgresLate, postgresWithoutConnection } from './errors.ts'
+import { isUnprepared, postgresFailure, postgresLate, postgresWithoutConnection } from './errors.ts'
 
 export type PostgresRow = Readonly<Record<string, unknown>>
 
@@ -20,9 +20,16 @@ export interface PostgresPool {
   connect(): Promise<PostgresClient>
 }
 
+/** A statement that a connection parses once and keeps under its name. */
+export interface PreparedStatement {
+  readonly name: string
+  readonly text: string
+}
+
 /** One connection: what a statement runs on. */
 export interface PostgresConnection {
   query(text: string, values?: unknown[]): Promise<PostgresResult>
+  query(statement: PreparedStatement & { values: unknown[] }): Promise<PostgresResult>
   on(event: 'error', listener: (error: Error) => void): unknown
   on(event: 'end', listener: () => void): unknown
   on(event: 'notification', listener: (notification: PostgresNotification) => void): unknown
@@ -63,6 +70,7 @@ export class PostgresLink {
   readonly #pool: PostgresPool
   readonly timeoutMs: number
   #forsaken = 0
+  #prepares = true
 
   constructor(pool: PostgresPool, timeoutMs: number) {
     this.#pool = pool
@@ -72,6 +80,23 @@ export class PostgresLink {
   /** Rows of one statement, alone. */
   ask(operation: string, text: string, values: unknown[], limitMs: number = this.timeoutMs): Promise<PostgresResult> {
     return this.#use(operation, limitMs, client => client.query(text, values))
+  }
+
+  /**
+   * As `ask`, for what is asked again and again: parsed and planned once for each connection, it costs the server half.
+   *
+   * A transaction pooler may lead to a connection that has never heard of the statement. Then nothing has run, it is asked
+   * once more as a whole, and so is all that follows.
+   */
+  async askPrepared(operation: string, statement: PreparedStatement, values: unknown[]): Promise<PostgresResult> {
+    if (!this.#prepares) return this.ask(operation, statement.text, values)
+    try {
+      return await this.#use(operation, this.timeoutMs, client => client.query({ ...statement, values }))
+    } catch (error) {
+      if (!isUnprepared(error)) throw error
+      this.#prepares = false
+      return this.ask(operation, statement.text, values)
+    }
   }
 
   /**

@@ -51,6 +51,14 @@ export function postgresFailure(operation: string, error: unknown): CoatcheckErr
   return new CoatcheckError(code, `The session store’s ${operation} failed: Postgres ${remedy}`, { cause: error })
 }
 
+/** There is none of this name there, or one already, or its plan is no longer good: nothing has run. */
+const UNPREPARED: readonly string[] = ['26000', '42P05', '0A000']
+
+/** True for a failure that only a prepared statement can have. */
+export function isUnprepared(error: unknown): boolean {
+  return error instanceof CoatcheckError && UNPREPARED.includes(codeOf(error.cause))
+}
+
 /** A statement that took too long. */
 export function postgresLate(ms: number): CoatcheckError {
   return new CoatcheckError(

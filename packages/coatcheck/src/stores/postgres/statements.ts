@@ -159,8 +159,8 @@ export function statementsFor(schema: string) {
         SELECT user_id FROM ${epochs} WHERE set_at < ${NOW} - $1::bigint LIMIT 1000 FOR UPDATE SKIP LOCKED
       ))`,
 
-    /** before, limit. By the index of absolute ends. */
-    pruneExpired: pruned('expires_at < $1::bigint AND forget_at < $1::bigint', '$2'),
+    /** before, limit. In the order of its index, without which the planner reads the table where many have expired. */
+    pruneExpired: pruned('expires_at < $1::bigint AND forget_at < $1::bigint ORDER BY expires_at', '$2'),
 
     /**
      * before, limit, and a range of the table's blocks as tids: what idled out, and what is left of dead generations. Found
