@@ -137,9 +137,9 @@ async function runToEnd(command: readonly [string, ...string[]], user: User | un
 
 async function launch(recipe: Recipe, place: Place, user: User | undefined): Promise<ChildProcess> {
   const child = spawnAs(recipe.command(place), user)
-  const output = collect(child)
+  const output = collect(child, recipe.says)
   const until = Date.now() + STARTS_WITHIN_MS
-  while (!(await isReady(recipe, place, output.text()))) {
+  while (!output.said() || !(await accepts(place.port))) {
     if (hasEnded(child)) throw new Error(`${recipe.name} ended: ${output.text()}`)
     if (Date.now() > until) throw new Error(`${recipe.name} took no requests within ${STARTS_WITHIN_MS} ms: ${output.text()}`)
     await sleep(20)
@@ -169,10 +169,6 @@ async function silence(port: number): Promise<void> {
   while ((await accepts(port)) && Date.now() < until) await sleep(20)
 }
 
-async function isReady(recipe: Recipe, place: Place, said: string): Promise<boolean> {
-  return recipe.says && !recipe.says.test(said) ? false : accepts(place.port)
-}
-
 function accepts(port: number): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(port, '127.0.0.1')
@@ -181,16 +177,26 @@ function accepts(port: number): Promise<boolean> {
   })
 }
 
-/** Keeps the last of what a child prints, for a message; what is not read would block it. */
-function collect(child: ChildProcess): { text(): string } {
+interface Output {
+  /** The last of it, for a message. */
+  text(): string
+  /** True once the words were there, however much has been printed since. */
+  said(): boolean
+}
+
+/** What a child prints; what is not read would block it. */
+function collect(child: ChildProcess, words?: RegExp): Output {
   let text = ''
+  let said = words === undefined
   const add = (chunk: Buffer) => {
-    text = (text + chunk).slice(-10_000)
+    text += chunk
+    said ||= words?.test(text) === true
+    text = text.slice(-10_000)
   }
   child.stdout?.on('data', add)
   child.stderr?.on('data', add)
   child.on('error', error => add(Buffer.from(error.message)))
-  return { text: () => text }
+  return { text: () => text, said: () => said }
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
