@@ -152,6 +152,7 @@ export class NearCache {
   }
 
   #keep(id: string, record: SessionRecord | undefined, fill: Fill): SessionRecord | undefined {
+    if (record === undefined) this.#records.delete(id)
     // Without a watch nothing would ever invalidate it.
     if (record !== undefined && !fill.overtaken && this.#watch !== undefined && !this.#closed) this.#records.set(id, record)
     return record

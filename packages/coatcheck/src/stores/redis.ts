@@ -134,9 +134,10 @@ class RedisStore implements SessionStore {
     const args = [encodeRecord(record), String(forgetAt), rename ? '1' : '0']
     const key = this.#key(record.id)
     if (!this.#link.isCluster) return outcomeOf(await replaceScript.run(this.#link, [key, this.#generationKey], args))
-    const [answer, generation] = await Promise.all([replaceScript.run(this.#link, [key], args), this.#generation()])
-    // A record of a dead generation stays dead whatever is written to it.
-    return textsOf(answer)[1] === generation ? outcomeOf(answer) : 'gone'
+    // Before the record, and not beside it: a save that lands between a new generation and the carrying over of its session
+    // would be told that it is gone, and be carried over all the same.
+    const generation = (await this.#generation()) ?? ''
+    return outcomeOf(await replaceScript.run(this.#link, [key], [...args, generation]))
   }
 
   touch(id: string, lastSeenAt: number, forgetAt: number): Promise<void> {

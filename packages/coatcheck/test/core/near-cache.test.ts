@@ -162,6 +162,17 @@ describe('law 9: the near cache', () => {
     expect(await held.whoAmI(near)).toBeUndefined()
   })
 
+  // Guard: `this.#records.delete(id)` in near-cache.ts #keep.
+  test('law 9: a strict read that finds a session missing lets its near record go, delivered or not', async () => {
+    const held = browser.fork()
+    wire.delivering = false
+    await browser.request(strict, ({ session }) => session.rotate())
+    await strict.revokeUser('ann')
+    expect(await held.whoAmI(near)).toBe('ann')
+    expect(await browser.whoAmI(near)).toBeUndefined()
+    expect(await held.whoAmI(near)).toBeUndefined()
+  })
+
   test('law 4: what this process saved it reads at once, delivered or not', async () => {
     wire.delivering = false
     await browser.request(near, ({ session }) => Object.assign(session, { saved: 1 }))

@@ -11,7 +11,6 @@ import { ensureIndexes, mongoStore } from '../../src/stores/mongo.ts'
 import { migrate, postgresStore } from '../../src/stores/postgres.ts'
 import { redisStore } from '../../src/stores/redis.ts'
 import { sqliteStore } from '../../src/stores/sqlite.ts'
-import type { Skip } from '../../src/testing/index.ts'
 import { connect as connectMemcached } from '../stores/memcached-clients.ts'
 import { startReplicaSet } from '../stores/mongo-servers.ts'
 import { type Connect, clients, clusterClients } from '../stores/redis-clients.ts'
@@ -43,7 +42,6 @@ export interface Backend {
   /** As the store laws want it. */
   readonly noPrune?: string
   readonly noPlant?: string
-  readonly skip?: readonly Skip[]
 }
 
 async function redisLink(connect: Connect, url: string): Promise<Link> {
@@ -139,15 +137,6 @@ async function memoryLink(): Promise<Link> {
 
 const redisForgets = { noPrune: 'Redis forgets by itself' }
 
-/** On a Cluster record and generation are asked at once, of two nodes, and the answers are laid together afterwards. */
-const clusterSkip = [
-  {
-    name: 'law 2: a session that revokeEveryone carries over keeps every save that was acknowledged',
-    reason:
-      'a known fault: a save between the new generation and the carrying over is told "gone", and is carried over all the same',
-  },
-]
-
 /** Every store, and how a process opens it. A new one is a row here. */
 export const backends = {
   memory: { connect: memoryLink, tells: false, alone: 'it lives in one process, and production refuses it unless named' },
@@ -159,14 +148,12 @@ export const backends = {
     connect: url => redisLink(clusterClients.redis, url),
     tells: true,
     ...redisForgets,
-    skip: clusterSkip,
   },
   'redis-cluster over ioredis': {
     service: 'redis-cluster',
     connect: url => redisLink(clusterClients.ioredis, url),
     tells: true,
     ...redisForgets,
-    skip: clusterSkip,
   },
   postgres: { service: 'postgres', connect: postgresLink, tells: true },
   mongo: { start: startReplicaSet, connect: mongoLink, tells: true },

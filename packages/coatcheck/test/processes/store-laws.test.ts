@@ -11,8 +11,8 @@ for (const two of await TwoProcesses.overEach()) {
     beforeAll(() => two.start())
     afterAll(() => two.end())
 
-    const { noPrune, noPlant, skip } = two.backend
-    const because = { ...(noPrune && { noPrune }), ...(noPlant && { noPlant }), ...(skip && { skip }) }
+    const { noPrune, noPlant } = two.backend
+    const because = { ...(noPrune && { noPrune }), ...(noPlant && { noPlant }) }
 
     async function open() {
       const { here, there, ...space } = await two.openStores()

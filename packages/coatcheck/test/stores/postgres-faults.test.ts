@@ -7,7 +7,7 @@ import type { Server } from '../../../../test/services/server.ts'
 import { service } from '../../../../test/services/service.ts'
 import type { SessionsOptions } from '../../src/core/options.ts'
 import { createSessions } from '../../src/core/sessions.ts'
-import { migrate, postgresStore } from '../../src/stores/postgres.ts'
+import { migrate, type PreparedStatement, postgresStore } from '../../src/stores/postgres.ts'
 import { later, nextVersion, preparedRecord, sampleHash, storedRecord } from '../../src/testing/records.ts'
 import { Browser, SECRET } from '../core/world.ts'
 import { startTcpProxy } from './tcp-proxy.ts'
@@ -301,7 +301,8 @@ describe.skipIf(postgres.missing)('law 6: a statement that ends in the middle', 
     endings.push(() => client.release(true))
     client.on('error', () => {})
     // It goes no further once it has the lock, and lets nothing go.
-    const query = (text: string) => client.query(text).then(() => new Promise<never>(() => {}))
+    const query = (statement: string | PreparedStatement) =>
+      client.query(typeof statement === 'string' ? statement : statement.text).then(() => new Promise<never>(() => {}))
     const frozen = { query, on: () => {}, removeListener: () => {}, release: () => {} }
     const login = await preparedRecord(store, { userId: 'ann' })
     const asleep = postgresStore({ connect: async () => frozen }, { timeoutMs: TIMEOUT_MS }).create(login, later())

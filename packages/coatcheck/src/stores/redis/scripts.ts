@@ -28,7 +28,7 @@ end
  * at that person's epoch, which is in another slot.
  *
  * KEYS: record, and the generation where it is on the same node. ARGV: the new record, when to forget it (ms), '1' to
- * let the person change. Returns 'saved' | 'repeated' (this very write had landed before) | 'conflict' | 'gone' |
+ * let the person change, and the generation as it was a moment ago where it is on another node. Returns 'saved' | 'repeated' (this very write had landed before) | 'conflict' | 'gone' |
  * 'renames' (nothing was written; ask again with '1'), and the generation that was stored.
  */
 export const REPLACE = `${FIELDS}
@@ -36,7 +36,9 @@ local old = redis.call('GET', KEYS[1])
 if not old then return {'gone'} end
 local was, is = fields(old), fields(ARGV[1])
 if not was then return foreign() end
-if KEYS[2] and redis.call('GET', KEYS[2]) ~= was.generation then return {'gone'} end
+local live = ARGV[4]
+if KEYS[2] then live = redis.call('GET', KEYS[2]) end
+if live ~= was.generation then return {'gone'} end
 if string.sub(old, 9) == string.sub(ARGV[1], 9) then return {'repeated', was.generation} end
 if was.version ~= is.version - 1 or was.generation ~= is.generation then return {'conflict', was.generation} end
 if was.user ~= is.user and ARGV[3] ~= '1' then return {'renames', was.generation} end
