@@ -1,4 +1,4 @@
-import type { PostgresPool } from 'coatcheck/postgres'
+import type { PostgresPool, PreparedStatement } from 'coatcheck/postgres'
 import type { Pool, PoolClient } from 'pg'
 
 /** How Postgres finds the sessions of one statement. */
@@ -30,13 +30,20 @@ export function explaining(pool: Pool): { readonly pool: PostgresPool; takePlans
     const client = await pool.connect()
     return new Proxy(client, {
       get(target, key) {
-        if (key === 'query') return (text: string, values?: unknown[]) => query(target, text, values)
+        if (key === 'query') return (...args: Asked) => query(target, ...textOf(args))
         const value: unknown = Reflect.get(target, key)
         return typeof value === 'function' ? value.bind(target) : value
       },
     })
   }
   return { pool: { connect }, takePlans: operation => ({ operation, scans: [...new Set(nodes.splice(0).flatMap(scansOf))] }) }
+}
+
+/** A statement by itself, or one that is to be prepared. */
+type Asked = [text: string, values?: unknown[]] | [statement: PreparedStatement & { values: unknown[] }]
+
+function textOf([statement, values]: Asked): [text: string, values: unknown[] | undefined] {
+  return typeof statement === 'string' ? [statement, values] : [statement.text, statement.values]
 }
 
 /** Bitmaps are found by the index below them. */

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { performance } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { randomText, sha256 } from '../core/crypto.ts'
 import { CoatcheckError } from '../core/errors.ts'
 import type { SessionRecord } from '../core/record.ts'
@@ -51,7 +53,9 @@ const MARK_BYTES = 9
 /** Longer than core may compare with it. */
 const EPOCH_TTL_MS = EPOCH_KEPT_MS + 60_000
 /** Rows that one statement of a prune deletes: their locks are held for some milliseconds. */
-const PRUNE_BATCH = 1000
+const PRUNE_BATCH = 100
+/** A prune rests for so many times as long as its batch took: those who are served meanwhile go first. */
+const PRUNE_RESTS = 3
 /** Blocks (8 KiB each) that one statement of a prune reads, and that one call reads at most. */
 const RANGE_BLOCKS = 256
 const MOST_BLOCKS = 4096
@@ -225,9 +229,11 @@ class PostgresStore implements SessionStore {
     let pruned = 0
     while (pruned < limit) {
       const batch = Math.min(PRUNE_BATCH, limit - pruned)
+      const began = performance.now()
       const deleted = (await this.#askLong(name, before, batch, ...range)).rowCount ?? 0
       pruned += deleted
       if (deleted < batch) break
+      await sleep(PRUNE_RESTS * (performance.now() - began), undefined, { ref: false })
     }
     return pruned
   }
