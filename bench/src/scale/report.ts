@@ -96,7 +96,7 @@ function pruneTable({ pruned, ended, seconds, longestMs, quiet, pruning }: Postg
     ]),
   )
   return [
-    `${pruned} of ${ended} ended sessions, strewn over the table, were deleted in ${seconds.toFixed(0)} s, 1000 at a time without a pause; the slowest call took ${longestMs.toFixed(0)} ms:`,
+    `${pruned} of ${ended} ended sessions, strewn over the table, were deleted in ${seconds.toFixed(0)} s, 1000 a call, one call after the other; the slowest call took ${longestMs.toFixed(0)} ms:`,
     '',
     ...table(['', 'number', 'p50, ms', 'p99, ms', 'max, ms'], lines),
   ]
