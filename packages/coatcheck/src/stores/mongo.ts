@@ -114,7 +114,8 @@ class MongoStore implements SessionStore {
     if (judgement === 'repeated') return !sight.pending || (await this.#begin('replace', record)) ? 'saved' : 'refused'
     if (judgement !== 'write') return judgement
     // Somebody else signs in by it, or nobody any more. Where another one came first, the writer reads anew.
-    if (!(await this.#compareAndSet(record, forgetAt, {}, pendingOf(record)))) return 'conflict'
+    const { userEpoch } = record
+    if (!(await this.#compareAndSet(record, forgetAt, {}, { ...pendingOf(record), userEpoch }))) return 'conflict'
     return (await this.#begin('replace', record)) ? 'saved' : 'refused'
   }
 
@@ -213,11 +214,16 @@ class MongoStore implements SessionStore {
     return pruned
   }
 
-  /** Saves where the version is the one before. Never makes one. */
+  /**
+   * Saves where the version is the one before. Never makes one.
+   *
+   * The epoch stays, unless `set` has another: a step-up under the epoch that a revocation has just set would else take its
+   * session out of what that revocation deletes.
+   */
   #compareAndSet(record: SessionRecord, forgetAt: number, more: object, set: object = {}): Promise<boolean> {
     const filter = { ...recordOf(record.id), version: record.version - 1, ...aliveAt(record.generation), ...more }
-    const change = { $set: { ...fieldsOf(record), ...set }, $max: risingOf(record.lastSeenAt, forgetAt) }
-    return this.#link.update('replace', filter, change)
+    const { userEpoch: _kept, ...fields } = fieldsOf(record)
+    return this.#link.update('replace', filter, { $set: { ...fields, ...set }, $max: risingOf(record.lastSeenAt, forgetAt) })
   }
 
   /**

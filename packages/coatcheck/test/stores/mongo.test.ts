@@ -163,6 +163,20 @@ describe.skipIf(here === undefined)('the mongo store over a replica set', () => 
       expect(await store.read(after.id)).toEqual(after)
     }))
 
+  // Guard: in mongo.ts `_kept` of #compareAndSet.
+  test('law 2: a step-up under the epoch that a revocation has just set does not take its session out of what that ends', () =>
+    inSpace(async ({ store, database, collection }) => {
+      const record = await storedRecord(store, { userId: 'alice' })
+      const answers: string[] = []
+      const meanwhile = intercepted(database, async method => {
+        if (method !== 'deleteMany' || answers.length > 0) return
+        answers.push(await store.replace(nextVersion(record, await store.marks('alice')), later()))
+      })
+      expect(await mongoStore(meanwhile, { collection }).revokeUser('alice')).toEqual([record.id])
+      expect(answers).toEqual(['saved'])
+      expect(await store.read(record.id)).toBeUndefined()
+    }))
+
   // Guard: in mongo.ts the filter that a prune asks again.
   test('a session that is touched between the two steps of a prune stays', () =>
     inSpace(async ({ store, database, collection }) => {
