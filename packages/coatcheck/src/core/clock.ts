@@ -44,3 +44,18 @@ function parseDuration(text: string): number {
   if (!match) return Number.NaN
   return Number(match[1]) * unitMs[match[2] as Unit]
 }
+
+/** The answer, or a failure that says `otherwise`, after so many milliseconds. Its timer never holds the process. */
+export async function within<Answer>(
+  ms: number,
+  answer: Promise<Answer>,
+  otherwise = `ETIMEDOUT: no answer within ${ms} ms`,
+): Promise<Answer> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error(otherwise)), ms).unref()
+  try {
+    return await Promise.race([answer, late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}

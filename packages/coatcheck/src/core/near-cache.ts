@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import { LRUCache } from 'lru-cache'
+import { within } from './clock.ts'
 import type { SessionRecord } from './record.ts'
 import type { MaybePromise, SessionStore, Watch } from './store.ts'
 
@@ -224,16 +225,5 @@ async function opening(watch: Promise<Watch>): Promise<Watch> {
   } catch (cause) {
     watch.then(late => late.close()).catch(() => {})
     throw cause
-  }
-}
-
-/** What comes in time, or a failure: a connection whose packets are dropped would never fail by itself, nor be replaced. */
-async function within<T>(ms: number, coming: Promise<T>, otherwise: string): Promise<T> {
-  const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => late.reject(new Error(otherwise)), ms).unref()
-  try {
-    return await Promise.race([coming, late.promise])
-  } finally {
-    clearTimeout(timer)
   }
 }

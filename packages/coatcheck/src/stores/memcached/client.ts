@@ -1,5 +1,5 @@
+import { within } from '../../core/clock.ts'
 import { CoatcheckError } from '../../core/errors.ts'
-import { within } from '../deadline.ts'
 
 /** What we call of a `memcache-client` client, for one server. */
 export interface MemcacheClient {

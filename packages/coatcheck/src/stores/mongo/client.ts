@@ -1,5 +1,5 @@
+import { within } from '../../core/clock.ts'
 import { CoatcheckError, isCoatcheckError } from '../../core/errors.ts'
-import { within } from '../deadline.ts'
 import { mongoFailure, notPrimary } from './errors.ts'
 
 /** A document as the driver takes and gives it. */

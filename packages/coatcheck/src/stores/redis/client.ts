@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
+import { within } from '../../core/clock.ts'
 import { CoatcheckError } from '../../core/errors.ts'
-import { within } from '../deadline.ts'
 import {
   type DuplicableIoredis,
   type DuplicableNodeRedis,

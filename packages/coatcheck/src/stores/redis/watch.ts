@@ -1,6 +1,6 @@
+import { within } from '../../core/clock.ts'
 import { randomText } from '../../core/crypto.ts'
 import type { Watch } from '../../core/store.ts'
-import { within } from '../deadline.ts'
 import type { Run } from './client.ts'
 import type { Topology } from './topology.ts'
 import type { MakeTracker, Tracker } from './tracker.ts'
