@@ -59,3 +59,17 @@ export async function within<Answer>(
     clearTimeout(timer)
   }
 }
+
+const TIME_LIMIT_MS = 2000
+/** Where nobody who asked is still there. */
+export const LONGEST_TIME_LIMIT_MS = 60_000
+
+/**
+ * A store's `timeoutMs`: milliseconds that a call may take, 2000 unless given.
+ *
+ * @throws CoatcheckError `BAD_OPTION` for what is no such number
+ */
+export function checkedTimeLimit(store: string, ms: number = TIME_LIMIT_MS): number {
+  if (Number.isInteger(ms) && ms >= 1 && ms <= LONGEST_TIME_LIMIT_MS) return ms
+  throw new CoatcheckError('BAD_OPTION', `${store}: timeoutMs must be from 1 to ${LONGEST_TIME_LIMIT_MS} milliseconds.`)
+}

@@ -1,3 +1,4 @@
+import { checkedTimeLimit } from '../core/clock.ts'
 import { randomText, sha256 } from '../core/crypto.ts'
 import { CoatcheckError, isCoatcheckError } from '../core/errors.ts'
 import type { SessionRecord } from '../core/record.ts'
@@ -37,8 +38,6 @@ const MOST_FILED = 1000
 const KEYS_PER_COMMAND = 40
 /** Each try that fails is another's that landed. */
 const MOST_TRIES = 100
-const TIMEOUT_MS = 2000
-const LONGEST_TIMEOUT_MS = 60_000
 const NEVER = 0
 const AT_ONCE = -1
 
@@ -57,13 +56,8 @@ const AT_ONCE = -1
  * @throws CoatcheckError `BAD_OPTION` for a client or prefix that will not do
  */
 export function memcachedStore(client: MemcacheClient, options: MemcachedStoreOptions = {}): SessionStore {
-  const timeoutMs = checkedTimeout(options.timeoutMs ?? TIMEOUT_MS)
+  const timeoutMs = checkedTimeLimit('memcachedStore', options.timeoutMs)
   return new MemcachedStore(linkOf(client, timeoutMs), checkedPrefix(options.prefix ?? 'coatcheck:'))
-}
-
-function checkedTimeout(ms: number): number {
-  if (Number.isInteger(ms) && ms >= 1 && ms <= LONGEST_TIMEOUT_MS) return ms
-  throw new CoatcheckError('BAD_OPTION', `memcachedStore: timeoutMs must be from 1 to ${LONGEST_TIMEOUT_MS} milliseconds.`)
 }
 
 function checkedPrefix(prefix: string): string {

@@ -1,3 +1,4 @@
+import { checkedTimeLimit, LONGEST_TIME_LIMIT_MS } from '../core/clock.ts'
 import { randomText } from '../core/crypto.ts'
 import { CoatcheckError } from '../core/errors.ts'
 import type { SessionRecord } from '../core/record.ts'
@@ -29,8 +30,6 @@ export interface MongoStoreOptions {
 
 /** Bytes of randomness in a generation or an epoch. */
 const MARK_BYTES = 9
-const TIMEOUT_MS = 2000
-const LONGEST_TIMEOUT_MS = 60_000
 /** MongoDB's clock forgets nothing sooner than so long after its time, which for an epoch is when it was set (law 8). */
 const SLACK_MS = 3_600_000
 /** Sessions that one command deletes. */
@@ -65,7 +64,7 @@ export function mongoStore(db: MongoDb, options: MongoStoreOptions = {}): Sessio
  */
 export async function ensureIndexes(db: MongoDb, options: MongoStoreOptions = {}): Promise<readonly string[]> {
   // An index over many records is long in the making.
-  const link = linkOf(db, { ...options, timeoutMs: LONGEST_TIMEOUT_MS })
+  const link = linkOf(db, { ...options, timeoutMs: LONGEST_TIME_LIMIT_MS })
   const make = (name: string, key: Record<string, 1 | -1>, more: object = {}) =>
     link.ask('ensureIndexes', () => link.collection.createIndex(key, { name, ...more }))
   return [
@@ -300,14 +299,12 @@ function idsOf(documents: readonly MongoDocument[]): readonly string[] {
   return documents.map(({ _id }) => String(_id))
 }
 
-function linkOf(db: MongoDb, { collection = 'coatcheck', timeoutMs = TIMEOUT_MS }: MongoStoreOptions): MongoLink {
+function linkOf(db: MongoDb, { collection = 'coatcheck', timeoutMs }: MongoStoreOptions): MongoLink {
   if (typeof db?.collection !== 'function' || typeof db.command !== 'function')
     throw bad('needs a database of the package mongodb: new MongoClient(…).db().')
   if (typeof collection !== 'string' || !/^[\w.-]{1,100}$/.test(collection) || collection.startsWith('system.'))
     throw bad('collection must be a name of at most 100 letters, digits, dots, hyphens and underscores.')
-  if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > LONGEST_TIMEOUT_MS)
-    throw bad(`timeoutMs must be from 1 to ${LONGEST_TIMEOUT_MS} milliseconds.`)
-  return new MongoLink(db, collection, timeoutMs)
+  return new MongoLink(db, collection, checkedTimeLimit('mongoStore', timeoutMs))
 }
 
 function bad(what: string): CoatcheckError {

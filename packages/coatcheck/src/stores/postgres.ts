@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { checkedTimeLimit } from '../core/clock.ts'
 import { randomText, sha256 } from '../core/crypto.ts'
 import { CoatcheckError } from '../core/errors.ts'
 import type { SessionRecord } from '../core/record.ts'
@@ -59,8 +60,6 @@ const PRUNE_RESTS = 3
 /** Blocks (8 KiB each) that one statement of a prune reads, and that one call reads at most. */
 const RANGE_BLOCKS = 256
 const MOST_BLOCKS = 4096
-const TIMEOUT_MS = 2000
-const LONGEST_TIMEOUT_MS = 60_000
 /** What touches many rows takes longer than what touches one. */
 const MANY_ROWS = 10
 const MIGRATION_MS = 3_600_000
@@ -81,7 +80,7 @@ const MIGRATION_MS = 3_600_000
  * @throws CoatcheckError `BAD_OPTION` for a pool, schema, limit or listener that will not do
  */
 export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions = {}): SessionStore {
-  const link = new PostgresLink(checkedPool(pool), checkedTimeout(options.timeoutMs ?? TIMEOUT_MS))
+  const link = new PostgresLink(checkedPool(pool), checkedTimeLimit('postgresStore', options.timeoutMs))
   return new PostgresStore(link, checkedSchema(options.schema), checkedListen(options.listen))
 }
 
@@ -301,11 +300,6 @@ function lockOf(schema: string, name: string): bigint {
 function checkedPool(pool: PostgresPool): PostgresPool {
   if (typeof pool?.connect === 'function') return pool
   throw new CoatcheckError('BAD_OPTION', 'postgresStore needs a pool with connect(): new Pool(…) of the package pg.')
-}
-
-function checkedTimeout(ms: number): number {
-  if (Number.isInteger(ms) && ms >= 1 && ms <= LONGEST_TIMEOUT_MS) return ms
-  throw new CoatcheckError('BAD_OPTION', `postgresStore: timeoutMs must be from 1 to ${LONGEST_TIMEOUT_MS} milliseconds.`)
 }
 
 function checkedListen(listen: (() => PostgresListener) | undefined): (() => PostgresListener) | undefined {

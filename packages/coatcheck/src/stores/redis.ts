@@ -1,3 +1,4 @@
+import { checkedTimeLimit } from '../core/clock.ts'
 import { randomText } from '../core/crypto.ts'
 import { CoatcheckError, isCoatcheckError } from '../core/errors.ts'
 import type { SessionRecord } from '../core/record.ts'
@@ -39,8 +40,6 @@ const FILE_SLACK_MS = 3_600_000
 const CLEAN_AFTER_HOURS = 1
 const MOST_FILED = 1000
 const MOST_SCANS_A_PAGE = 100
-const TIMEOUT_MS = 2000
-const LONGEST_TIMEOUT_MS = 60_000
 
 const replaceScript = new Script(scripts.REPLACE)
 const touchScript = new Script(scripts.TOUCH)
@@ -65,16 +64,11 @@ const carryOverScript = new Script(scripts.CARRY_OVER)
  * @throws CoatcheckError `BAD_OPTION` for a client or prefix that will not do
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): SessionStore {
-  const timeoutMs = checkedTimeout(options.timeoutMs ?? TIMEOUT_MS)
+  const timeoutMs = checkedTimeLimit('redisStore', options.timeoutMs)
   const wait = options.confirmRevocations?.timeoutMs ?? 0
   if (wait >= timeoutMs)
     throw new CoatcheckError('BAD_OPTION', 'redisStore: confirmRevocations.timeoutMs must be below timeoutMs.')
   return new RedisStore(linkOf(client, timeoutMs), checkedPrefix(options.prefix ?? 'cc:'), timeoutMs, options)
-}
-
-function checkedTimeout(ms: number): number {
-  if (Number.isInteger(ms) && ms >= 1 && ms <= LONGEST_TIMEOUT_MS) return ms
-  throw new CoatcheckError('BAD_OPTION', `redisStore: timeoutMs must be from 1 to ${LONGEST_TIMEOUT_MS} milliseconds.`)
 }
 
 function checkedPrefix(prefix: string): string {

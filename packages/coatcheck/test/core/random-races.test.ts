@@ -1,20 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { Exchange } from '../../src/core/exchange.ts'
+import { seeded } from './seeded.ts'
 import { Browser, openWorld, storeKinds, type World } from './world.ts'
 
 const RUNS = 1000
 const ACTORS = 4
-
-/** A small seeded generator (mulberry32), so that a failing run can be repeated by its number. */
-function random(seed: number): (below: number) => number {
-  let state = seed
-  return below => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
 
 /** What happened in one run, as far as the promises speak of it. */
 interface Log {
@@ -128,7 +118,7 @@ describe.each(storeKinds)('random races over two engines on $name', kind => {
     const names = Object.keys(acts)
     let survivors = 0
     for (let seed = 1; seed <= RUNS; seed++) {
-      const next = random(seed)
+      const next = seeded(seed)
       const chosen = Array.from({ length: ACTORS }, () => names[next(names.length)] as string)
       if (await run(world, next, chosen, `seed ${seed}: ${chosen.join(', ')}`)) survivors++
     }

@@ -7,9 +7,9 @@ import type { Watch } from '../../src/core/store.ts'
 import type { GatedMethod } from '../../src/testing/gate.ts'
 import { facts } from '../core/world.ts'
 import { type Backend, type BackendName, backends } from './backends.ts'
+import { delays } from './delays.ts'
 import { type SentError, sent } from './errors.ts'
 import { callStore, type StoreMethod, type StoreShape, shapeOf } from './indirect-store.ts'
-import { delays } from './seeded.ts'
 import { type Deafness, Side, type SideOptions } from './side.ts'
 
 /**

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Exchange } from '../../src/core/exchange.ts'
+import { seeded } from '../core/seeded.ts'
 import { Browser, codeOf, type Engine, facts } from '../core/world.ts'
 import type { BackendName } from './backends.ts'
-import { seeded } from './seeded.ts'
 import type { SideOptions } from './side.ts'
 import { type Engines, TwoProcesses } from './two-processes.ts'
 

@@ -11,10 +11,10 @@ import type { SessionStore } from '../../src/core/store.ts'
 import type { Gate, StoreSpace } from '../../src/testing/index.ts'
 import type { Engine } from '../core/world.ts'
 import { type Backend, type BackendName, backends, type Link } from './backends.ts'
+import { delays } from './delays.ts'
 import { awaitedStore, remoteStore } from './indirect-store.ts'
 import { Peer } from './peer-process.ts'
 import { RemoteEngine } from './remote-engine.ts'
-import { delays } from './seeded.ts'
 import { type Deafness, Side, type SideOptions } from './side.ts'
 
 interface Running {

@@ -1,7 +1,5 @@
-import { type ChildProcess, execFile, fork } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -13,6 +11,7 @@ import { createSessions, type Sessions } from '../../src/core/sessions.ts'
 import { migrate, migrations, type PostgresStoreOptions, postgresStore } from '../../src/stores/postgres.ts'
 import { later, nextVersion, storedRecord } from '../../src/testing/records.ts'
 import { Browser, SECRET } from '../core/world.ts'
+import { Peer, type PeerMessage } from './near-peer.ts'
 import { startTcpProxy } from './tcp-proxy.ts'
 
 const postgres = await service('postgres')
@@ -74,7 +73,7 @@ describe.skipIf(postgres.missing)('law 9: a near cache over Postgres in another 
   }
 
   async function startPeer(schema: string, listenUrl = ''): Promise<Peer> {
-    const peer = new Peer([url, schema, listenUrl])
+    const peer = new Peer('postgres-near-peer.ts', [url, schema, listenUrl])
     endings.push(() => peer.end())
     await peer.isNear('proven')
     return peer
@@ -435,44 +434,3 @@ describe.skipIf(postgres.missing)('law 4: what was acknowledged while changes ar
     expect(await store.read(begun.id)).toBeUndefined()
   }, 60_000)
 })
-
-class Peer {
-  readonly child: ChildProcess
-
-  constructor(args: readonly string[]) {
-    this.child = fork(join(import.meta.dirname, 'postgres-near-peer.ts'), args)
-  }
-
-  isNear(state: 'lost' | 'proven'): Promise<unknown> {
-    return this.#message(message => message.near === state)
-  }
-
-  ask(cookies: readonly string[]): Promise<PeerMessage> {
-    const answer = this.#message(({ names }) => names !== undefined)
-    this.child.send(cookies)
-    return answer
-  }
-
-  async end(): Promise<void> {
-    this.child.kill('SIGKILL')
-    await once(this.child, 'exit')
-  }
-
-  #message(wanted: (message: PeerMessage) => boolean): Promise<PeerMessage> {
-    return new Promise(resolve => {
-      const heard = (message: PeerMessage) => {
-        if (!wanted(message)) return
-        this.child.off('message', heard)
-        resolve(message)
-      }
-      this.child.on('message', heard)
-    })
-  }
-}
-
-interface PeerMessage {
-  readonly near?: string
-  readonly names?: readonly (string | null)[]
-  /** Reads of the store that the answer took. */
-  readonly reads?: number
-}

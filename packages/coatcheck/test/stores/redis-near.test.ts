@@ -1,7 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { startRedis } from '../../../../test/services/redis.ts'
@@ -9,6 +6,7 @@ import { service } from '../../../../test/services/service.ts'
 import { createSessions, type Sessions } from '../../src/core/sessions.ts'
 import { redisStore } from '../../src/stores/redis.ts'
 import { Browser, codeOf, SECRET } from '../core/world.ts'
+import { Peer, type PeerMessage } from './near-peer.ts'
 import { type ClientName, clients, splitClients } from './redis-clients.ts'
 import { startTcpProxy } from './tcp-proxy.ts'
 
@@ -40,7 +38,7 @@ describe.skipIf(redis.missing).each(Object.keys(clients) as ClientName[])(
     }
 
     async function startPeer(prefix: string, watchUrl: string): Promise<Peer> {
-      const peer = new Peer([url, watchUrl, prefix, name])
+      const peer = new Peer('redis-near-peer.ts', [url, watchUrl, prefix, name])
       endings.push(() => peer.end())
       await peer.isNear('proven')
       return peer
@@ -129,44 +127,3 @@ describe.skipIf(redis.missing).each(Object.keys(clients) as ClientName[])(
     })
   },
 )
-
-class Peer {
-  readonly child: ChildProcess
-
-  constructor(args: readonly string[]) {
-    this.child = fork(join(import.meta.dirname, 'redis-near-peer.ts'), args)
-  }
-
-  isNear(state: 'lost' | 'proven'): Promise<unknown> {
-    return this.#message(message => message.near === state)
-  }
-
-  ask(cookies: readonly string[]): Promise<PeerMessage> {
-    const answer = this.#message(({ names }) => names !== undefined)
-    this.child.send(cookies)
-    return answer
-  }
-
-  async end(): Promise<void> {
-    this.child.kill('SIGKILL')
-    await once(this.child, 'exit')
-  }
-
-  #message(wanted: (message: PeerMessage) => boolean): Promise<PeerMessage> {
-    return new Promise(resolve => {
-      const heard = (message: PeerMessage) => {
-        if (!wanted(message)) return
-        this.child.off('message', heard)
-        resolve(message)
-      }
-      this.child.on('message', heard)
-    })
-  }
-}
-
-interface PeerMessage {
-  readonly near?: string
-  readonly names?: readonly (string | null)[]
-  /** Commands that the answer took. */
-  readonly reads?: number
-}

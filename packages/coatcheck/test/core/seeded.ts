@@ -8,11 +8,3 @@ export function seeded(seed: number): (below: number) => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) % below
   }
 }
-
-/** Waits a random number of turns of the event loop: what a gate does before and after each call, to shuffle races. */
-export function delays(seed: number): () => Promise<void> {
-  const next = seeded(seed)
-  return async () => {
-    for (let turns = next(4); turns > 0; turns--) await new Promise(resolve => setImmediate(resolve))
-  }
-}
