@@ -19,8 +19,9 @@ export default defineConfig({
   test: {
     // Fails a run in which a test that docs/asvs.md names did not run, or did not pass.
     reporters: ['default', './test/asvs/reporter.ts'],
-    // Tests run real servers, browsers and child processes: two files at a time is what a two-core machine bears.
-    maxWorkers: 2,
+    // Tests run real servers, browsers and child processes, and wait for them for much of their time: three files at a time
+    // is what a two-core machine bears.
+    maxWorkers: 3,
     projects: [
       {
         test: {
@@ -30,7 +31,7 @@ export default defineConfig({
           exclude: ['**/node_modules/**', ...alone],
           // Starts what a test file asks for by `service('redis')`, once for all, and ends it.
           globalSetup: ['./test/services/global-setup.ts'],
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },
       },
