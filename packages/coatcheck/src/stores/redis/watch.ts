@@ -84,9 +84,9 @@ class Tracking {
   }
 
   /**
-   * Writes a key that this node owns, over the client that reads go over, and waits for its invalidation as well as for the reply: a node that is cut off
-   * from the data refuses the write, one that no longer tracks never tells, and what was acknowledged before the write
-   * has been told before its reply.
+   * Writes a key that this node owns, over the client that reads go over, and waits for its invalidation as well as for
+   * the reply: a node that is cut off from the data refuses the write, one that no longer tracks never tells, and what was
+   * acknowledged before the write has been told before its reply.
    */
   async prove(): Promise<void> {
     if (this.#lost) throw this.#lost
