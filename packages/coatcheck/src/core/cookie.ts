@@ -16,10 +16,9 @@ const MOST_CANDIDATES = 8
 export function findToken(header: string, name: string, tokens: Tokens): Token | 'ambiguous' | undefined {
   let found: Token | undefined
   let candidates = 0
-  const needle = `${name}=`
-  for (let at = header.indexOf(needle); at !== -1; at = header.indexOf(needle, at + 1)) {
-    if (!startsPair(header, at)) continue
-    const value = valueAt(header, at + needle.length)
+  for (let at = header.indexOf(name); at !== -1; at = header.indexOf(name, at + 1)) {
+    if (!isPair(header, at, name)) continue
+    const value = valueAt(header, at + name.length + 1)
     if (value.length !== TOKEN_LENGTH) continue
     if (++candidates > MOST_CANDIDATES) return 'ambiguous'
     const token = tokens.verify(value)
@@ -32,15 +31,15 @@ export function findToken(header: string, name: string, tokens: Tokens): Token |
 
 /** What the first cookie of this name holds; undefined if there is none. */
 export function cookieValue(header: string, name: string): string | undefined {
-  const needle = `${name}=`
-  for (let at = header.indexOf(needle); at !== -1; at = header.indexOf(needle, at + 1)) {
-    if (startsPair(header, at)) return valueAt(header, at + needle.length)
+  for (let at = header.indexOf(name); at !== -1; at = header.indexOf(name, at + 1)) {
+    if (isPair(header, at, name)) return valueAt(header, at + name.length + 1)
   }
   return undefined
 }
 
-/** True where a cookie pair begins: at the start, or after `;` and optional white space. */
-function startsPair(header: string, at: number): boolean {
+/** True where a pair of this name begins: at the start, or after `;` and optional white space. */
+function isPair(header: string, at: number, name: string): boolean {
+  if (header.charCodeAt(at + name.length) !== 0x3d) return false
   let before = at - 1
   while (before >= 0 && isBlank(header.charCodeAt(before))) before--
   return before < 0 || header.charCodeAt(before) === 0x3b

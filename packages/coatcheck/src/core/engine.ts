@@ -34,8 +34,6 @@ export class Engine {
   readonly writer: Writer
   /** undefined where every read is strict. */
   readonly near: NearCache | undefined
-  /** The token that was found to be a record's own. */
-  readonly #current = new WeakMap<SessionRecord, Token>()
   /** Ids whose use is being written down: parallel requests need not write it again. */
   readonly #touching = new Set<string>()
   #warnedUnsendable = false
@@ -128,11 +126,11 @@ export class Engine {
     return this.#isCurrent(token, record) ? record : 'superseded'
   }
 
-  /** Compared in constant time once; a token that was right for this very record may be compared as it comes. */
+  /** Compared in constant time once; a token that was right is then recognised by the hash that it was right for. */
   #isCurrent(token: Token, record: SessionRecord): boolean {
-    if (this.#current.get(record) === token) return record.tokenHash === token.tokenHash
+    if (token.proven !== undefined && record.tokenHash === token.proven) return true
     if (!equalHash(record.tokenHash, token.tokenHash)) return false
-    this.#current.set(record, token)
+    token.proven = record.tokenHash
     return true
   }
 

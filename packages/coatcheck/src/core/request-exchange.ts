@@ -599,7 +599,7 @@ export class RequestExchange implements Exchange, SessionOwner {
   /** From here on the request's session is this record, or none. */
   #adopt(record: SessionRecord | undefined): void {
     this.#record = record
-    this.#token = record
+    this.#token = record && { id: record.id, tokenHash: record.tokenHash }
     this.#standing = record === undefined ? 'none' : 'live'
     this.#measureAgainst(record?.data ?? EMPTY)
   }

@@ -7,6 +7,8 @@ export interface Token {
   readonly id: string
   /** base64url(SHA-256(secret)), to be compared with the record's. */
   readonly tokenHash: string
+  /** The record's hash that this one was found equal to, in constant time; undefined before that. */
+  proven?: string | undefined
 }
 
 /** A token just made; `value` goes into the cookie and nowhere else. */
@@ -30,10 +32,9 @@ export const TOKEN_LENGTH = 22 + 1 + 43 + 1 + 43
 const MAC_START = 22 + 1 + 43 + 1
 const MAC_PART_END = MAC_START + 12
 
-/** A value that was verified, and what it proved. */
-interface Verified {
+/** A token, and the value that proved it: one object, because it is looked up for every request. */
+interface Verified extends Token {
   readonly value: string
-  readonly token: Token
 }
 
 /** Makes and verifies the cookie's value. */
@@ -63,7 +64,7 @@ export class Tokens {
   verify(value: string): Token | undefined {
     const known = this.#verified.get(macPart(value))
     // The time that `===` takes says nothing to whoever does not know the mac: he finds no entry to be compared with.
-    return known?.value === value ? known.token : this.#verifyAnew(value)
+    return known?.value === value ? known : this.#verifyAnew(value)
   }
 
   get #signingKey(): Buffer {
@@ -77,8 +78,8 @@ export class Tokens {
     const body = `${id}.${secret}`
     if (!this.#keys.some(key => equalHash(hmac(key, body), mac))) return undefined
     // Parts of `value` would keep the whole Cookie header alive for as long as they are remembered.
-    const token = Object.freeze({ id: unshared(id), tokenHash: sha256(secret) })
-    this.#verified.set(unshared(macPart(value)), { value: unshared(value), token })
+    const token: Verified = { id: unshared(id), tokenHash: sha256(secret), proven: undefined, value: unshared(value) }
+    this.#verified.set(unshared(macPart(value)), token)
     return token
   }
 }

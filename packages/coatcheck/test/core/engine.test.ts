@@ -20,7 +20,7 @@ function inPlace(store: SessionStore): SessionStore {
   }
 }
 
-// Guard: `record.tokenHash === token.tokenHash` in engine.ts #isCurrent.
+// Guard: `record.tokenHash === token.proven` in engine.ts #isCurrent.
 test('law 1: a token found right once is refused once it is replaced, also where a store changes its records in place', async () => {
   const sessions = createSessions({ store: inPlace(memoryStore()), secret: SECRET, production: false })
   const browser = new Browser()
