@@ -7,6 +7,7 @@ import { checkedAttempt, type LoginAttempt } from './login-attempt.ts'
 import { NearCache, type NearCacheListener } from './near-cache.ts'
 import type { Settings } from './options.ts'
 import { forgetAt, isExpired, touchIsDue } from './policy.ts'
+import { RecentMap } from './recent-map.ts'
 import type { SessionRecord } from './record.ts'
 import { NOTHING_PRESENTED, RequestExchange } from './request-exchange.ts'
 import type { MaybePromise } from './store.ts'
@@ -23,6 +24,9 @@ interface Found {
   readonly asVisitor: boolean
 }
 
+/** An entry is of use for as long as a read takes that looked before the touch and is answered after it. */
+const MOST_TOUCHES = 10_000
+const NEVER_TOUCHED = Object.freeze({ at: Number.NEGATIVE_INFINITY })
 /** Beyond the cap so many are looked at in one go; more is left to the next login. */
 const MOST_EVICTED = 100
 
@@ -34,8 +38,8 @@ export class Engine {
   readonly writer: Writer
   /** undefined where every read is strict. */
   readonly near: NearCache | undefined
-  /** Ids whose use is being written down: parallel requests need not write it again. */
-  readonly #touching = new Set<string>()
+  /** When a use was last written down, or is being, by id: a parallel request need not write it again. */
+  readonly #touches = new RecentMap<{ readonly at: number }>(MOST_TOUCHES)
   #warnedUnsendable = false
 
   constructor(settings: Settings) {
@@ -149,16 +153,23 @@ export class Engine {
    * known to be alive, and an outage must not sign anybody out (law 6).
    */
   async #touched(judged: Judged, now: number): Promise<Judged> {
-    if (typeof judged !== 'object' || this.#isSettled(judged, now) || this.#touching.has(judged.id)) return judged
+    if (typeof judged !== 'object' || this.#isSettled(judged, now) || this.#wasTouched(judged.id, now)) return judged
     const seen = Object.freeze({ ...judged, lastSeenAt: now })
-    this.#touching.add(seen.id)
+    this.#touches.set(seen.id, { at: now })
     return this.writer
       .write(seen.id, 'touch', store => store.touch(seen.id, now, forgetAt(seen, this.settings.clocks)))
       .then(
         () => seen,
-        () => judged,
+        () => {
+          this.#touches.set(seen.id, NEVER_TOUCHED)
+          return judged
+        },
       )
-      .finally(() => this.#touching.delete(seen.id))
+  }
+
+  #wasTouched(id: string, now: number): boolean {
+    const touch = this.#touches.get(id)
+    return touch !== undefined && now - touch.at < this.settings.clocks.touchEveryMs
   }
 
   /** The attempt that was made before the credentials were looked up; without one, the marks of now. */

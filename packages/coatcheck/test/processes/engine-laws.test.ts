@@ -11,11 +11,6 @@ const found = (await TwoProcesses.overEach()).filter(({ missing }) => missing ==
 
 /** What cannot be shown this way, and why. */
 const skips: readonly { readonly law: string; readonly on: RegExp; readonly reason: string }[] = [
-  {
-    law: 'law 8: parallel requests write their use down once',
-    on: /the engine on (?!sqlite)/,
-    reason: 'over a network a read that looked before the touch may be answered after it, and touches once more',
-  },
   { law: 'devices, revokeDevice and revokeOthers reach the own sessions only', on: /on memcached/, reason: 'it lists nothing' },
   { law: 'law 11: a login beyond maxSessionsPerUser ends the oldest', on: /on memcached/, reason: 'it lists nothing' },
 ]
