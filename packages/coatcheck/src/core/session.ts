@@ -69,7 +69,7 @@ export interface SessionOwner {
    */
   readonly tokenHash: string | undefined
   /** What keys and cookies are made from, and whether a near cache may have answered. */
-  readonly settings: Pick<Settings, 'secrets' | 'cookiePrefix' | 'attributes' | 'nearCache'>
+  readonly settings: Pick<Settings, 'secrets' | 'signedInCookie' | 'cookiePrefix' | 'attributes' | 'nearCache'>
   readonly events: Emitter<SessionEvents>
   /** Adds a Set-Cookie value to the response, in the place of an earlier one of this name; too late, it is not sent. */
   addCookie(name: string, value: string): void

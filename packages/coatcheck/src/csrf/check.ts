@@ -27,10 +27,12 @@ export interface Check {
 const TOKEN_HEADER = 'x-csrf-token'
 /** The form field that holds the token. */
 export const TOKEN_FIELD = '_csrf'
-/** For page scripts. Never trusted, only read back by them: so it needs no prefix, and has one name everywhere. */
+/** For page scripts. Never trusted, only read back by them: so it needs no prefix. */
 const TOKEN_COOKIE = 'csrf-token'
 /** Of the visitor's nonce; `__Host-` comes before it. */
 const NONCE_COOKIE = 'csrf'
+/** The session cookie's name unless the application gave another. */
+const SESSION_COOKIE = 'sid'
 const NONCE_LIFE_MS = 86_400_000
 
 /**
@@ -71,10 +73,16 @@ function renewTokenCookie(request: CsrfRequest, owner: SessionOwner): void {
   sendTokenCookie(owner)
 }
 
+/** Where the session's cookie has a name of its own, these have too: two engines of one app would else overwrite each other's. */
+function ownName(base: string, { settings: { signedInCookie, cookiePrefix } }: SessionOwner): string {
+  const name = signedInCookie.slice(cookiePrefix.length)
+  return name === SESSION_COOKIE ? base : `${name}-${base}`
+}
+
 /** A living session is all that counts: a visitor's token is void from then on. */
 function bindingOf(owner: SessionOwner): Binding | undefined {
   if (owner.tokenHash !== undefined) return { to: 'session', value: owner.tokenHash }
-  const nonce = nonces.get(owner) ?? owner.request.cookie(NONCE_COOKIE)
+  const nonce = nonces.get(owner) ?? owner.request.cookie(ownName(NONCE_COOKIE, owner))
   return isNonce(nonce) ? { to: 'visitor', value: nonce } : undefined
 }
 
@@ -108,23 +116,25 @@ export function csrfToken(session: Session): string {
 /** A visitor's first token, with the two cookies that go with it. */
 function greet(owner: SessionOwner): string {
   const nonce = newNonce()
-  owner.request.setCookie(NONCE_COOKIE, nonce, NONCE_LIFE_MS)
+  owner.request.setCookie(ownName(NONCE_COOKIE, owner), nonce, NONCE_LIFE_MS)
   nonces.set(owner, nonce)
   const token = mintCsrfToken(keysOf(owner), { to: 'visitor', value: nonce })
-  owner.addCookie(TOKEN_COOKIE, setCookie(TOKEN_COOKIE, token, readable(owner), NONCE_LIFE_MS))
+  const name = ownName(TOKEN_COOKIE, owner)
+  owner.addCookie(name, setCookie(name, token, readable(owner), NONCE_LIFE_MS))
   return token
 }
 
 /** The `csrf-token` cookie changes with the session's own, and only then: a rotation rotates it, an end removes it. */
 function sendTokenCookie(owner: SessionOwner): void {
-  owner.addCookie(TOKEN_COOKIE, tokenCookie(owner))
+  const name = ownName(TOKEN_COOKIE, owner)
+  owner.addCookie(name, tokenCookie(name, owner))
   if (owner.tokenHash !== undefined) forgetNonce(owner)
 }
 
-function tokenCookie(owner: SessionOwner): string {
+function tokenCookie(name: string, owner: SessionOwner): string {
   const { tokenHash } = owner
-  if (tokenHash === undefined) return expireCookie(TOKEN_COOKIE, readable(owner))
-  return setCookie(TOKEN_COOKIE, mintCsrfToken(keysOf(owner), { to: 'session', value: tokenHash }), readable(owner))
+  if (tokenHash === undefined) return expireCookie(name, readable(owner))
+  return setCookie(name, mintCsrfToken(keysOf(owner), { to: 'session', value: tokenHash }), readable(owner))
 }
 
 function readable({ settings }: SessionOwner): SessionOwner['settings']['attributes'] {
@@ -134,8 +144,8 @@ function readable({ settings }: SessionOwner): SessionOwner['settings']['attribu
 function forgetNonce(owner: SessionOwner): void {
   const { attributes, cookiePrefix } = owner.settings
   if (nonces.has(owner)) warnOfVoidToken()
-  else if (owner.request.cookie(NONCE_COOKIE) === undefined) return
-  const name = cookiePrefix + NONCE_COOKIE
+  else if (owner.request.cookie(ownName(NONCE_COOKIE, owner)) === undefined) return
+  const name = cookiePrefix + ownName(NONCE_COOKIE, owner)
   owner.addCookie(name, expireCookie(name, { ...attributes, httpOnly: true }))
 }
 

@@ -85,7 +85,46 @@ describe('Express', () => {
     })
     const { send } = await serve(server)
     const { setCookie } = await send({ path: '/', headers: { 'content-type': 'application/json' } })
-    expect(setCookie.map(line => line.split('=')[0])).toEqual(['a', 'csrf-token'])
+    expect(setCookie.map(line => line.split('=')[0])).toEqual(['a', 'a-csrf-token'])
+    await other.close()
+  })
+
+  // Guard: `${name}-${base}` in check.ts ownName.
+  test('two engines in one app, both behind csrf(): the tokens of one stay valid when the other signs in and out', async () => {
+    const other = createSessions({
+      store: memoryStore(),
+      secret: SECRET,
+      production: false,
+      cookie: { name: 'a', visitName: 'b' },
+    })
+    const server = express().use(onExpress.session(sessions), onExpress.session(other, { as: 'admin' }))
+    server.use(onExpress.csrf({ tokens: 'required', exempt: ['POST /login'] }))
+    server.use(onExpress.csrf({ tokens: 'required', as: 'admin', exempt: ['POST /login', 'POST /member'] }))
+    const admin = (req: express.Request): onExpress.Session => Reflect.get(req, 'admin')
+    server.get('/form', (req, res) => res.send(onExpress.csrfToken(req.session)))
+    server.get('/admin-form', (req, res) => res.send(onExpress.csrfToken(admin(req))))
+    server.post('/login', async (req, res) => {
+      await req.session.login('anna')
+      await admin(req).login('root')
+      res.send('in')
+    })
+    server.post('/member', (_req, res) => res.send('done'))
+    const { send } = await serve(server)
+    const json = { 'content-type': 'application/json' }
+
+    const visitor = await send({ method: 'GET', path: '/form' })
+    const adminVisitor = await send({ method: 'GET', path: '/admin-form' })
+    const nonces = [...visitor.setCookie, ...adminVisitor.setCookie].map(line => line.split('=')[0])
+    expect(nonces).toEqual(['csrf', 'csrf-token', 'a-csrf', 'a-csrf-token'])
+
+    const { setCookie } = await send({ path: '/login', headers: json })
+    const cookies = new Map(setCookie.map(line => line.split(';')[0]!.split('=') as [string, string]))
+    expect([...cookies.keys()].sort()).toEqual(['a', 'a-csrf-token', 'csrf-token', 'sid'])
+    const cookie = [...cookies].map(pair => pair.join('=')).join('; ')
+    const write = (token: string) =>
+      send({ path: '/member', headers: { ...json, cookie, 'x-csrf-token': cookies.get(token) ?? '' } })
+    expect(await write('csrf-token')).toMatchObject({ status: 200 })
+    expect(await write('a-csrf-token')).toMatchObject({ status: 403 })
     await other.close()
   })
 
