@@ -22,9 +22,10 @@ afterEach(async () => {
 
 /** Starts the program as its reader would, and gives its address. */
 async function start(example: string, env: NodeJS.ProcessEnv = {}): Promise<{ url: string; child: ChildProcess }> {
+  const { PATH, NODE_OPTIONS } = process.env
   const child = spawn(process.execPath, [join(examples, example, 'main.ts')], {
     cwd: folder,
-    env: { PATH: process.env.PATH, PORT: '0', SESSION_SECRET: 'thirty-two bytes of text at least, for tests', ...env },
+    env: { PATH, NODE_OPTIONS, PORT: '0', SESSION_SECRET: 'thirty-two bytes of text at least, for tests', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   running.add(child)

@@ -58,7 +58,8 @@ export async function failedStart(env: NodeJS.ProcessEnv): Promise<{ readonly co
 
 function launch(env: NodeJS.ProcessEnv): { child: ChildProcess; output: string[] } {
   const output: string[] = []
-  const child = spawn(process.execPath, [MAIN], { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const { PATH, NODE_OPTIONS } = process.env
+  const child = spawn(process.execPath, [MAIN], { env: { PATH, NODE_OPTIONS, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   running.add(child)
   child.once('exit', () => running.delete(child))
   for (const stream of [child.stdout, child.stderr]) {
