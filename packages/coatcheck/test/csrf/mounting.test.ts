@@ -18,13 +18,18 @@ const evil = { ...form, 'sec-fetch-site': 'cross-site' }
 const BOUNDARY = 'a-boundary-of-27-characters'
 
 let sessions: Sessions
+/** A second engine, for the same app. */
+let other: Sessions
 let app: Running | undefined
 beforeEach(() => {
   sessions = createSessions({ store: memoryStore(), secret: SECRET, production: false })
+  const cookie = { name: 'a', visitName: 'b' }
+  other = createSessions({ store: memoryStore(), secret: SECRET, production: false, cookie })
 })
 afterEach(async () => {
   await app?.close()
   await sessions.close()
+  await other.close()
 })
 
 async function serve(listener: Parameters<typeof createServer>[1] & object): Promise<Running> {
@@ -72,12 +77,6 @@ describe('Express', () => {
   })
 
   test('two engines in one app: csrf() goes by the session that it is told', async () => {
-    const other = createSessions({
-      store: memoryStore(),
-      secret: SECRET,
-      production: false,
-      cookie: { name: 'a', visitName: 'b' },
-    })
     const server = express().use(onExpress.session(sessions), onExpress.session(other, { as: 'admin' }))
     server.use(onExpress.csrf({ as: 'admin' }), async (req, res) => {
       await (Reflect.get(req, 'admin') as onExpress.Session).login('root')
@@ -86,17 +85,10 @@ describe('Express', () => {
     const { send } = await serve(server)
     const { setCookie } = await send({ path: '/', headers: { 'content-type': 'application/json' } })
     expect(setCookie.map(line => line.split('=')[0])).toEqual(['a', 'a-csrf-token'])
-    await other.close()
   })
 
   // Guard: `${name}-${base}` in check.ts ownName.
   test('two engines in one app, both behind csrf(): the tokens of one stay valid when the other signs in and out', async () => {
-    const other = createSessions({
-      store: memoryStore(),
-      secret: SECRET,
-      production: false,
-      cookie: { name: 'a', visitName: 'b' },
-    })
     const server = express().use(onExpress.session(sessions), onExpress.session(other, { as: 'admin' }))
     server.use(onExpress.csrf({ tokens: 'required', exempt: ['POST /login'] }))
     server.use(onExpress.csrf({ tokens: 'required', as: 'admin', exempt: ['POST /login', 'POST /member'] }))
@@ -125,7 +117,6 @@ describe('Express', () => {
       send({ path: '/member', headers: { ...json, cookie, 'x-csrf-token': cookies.get(token) ?? '' } })
     expect(await write('csrf-token')).toMatchObject({ status: 200 })
     expect(await write('a-csrf-token')).toMatchObject({ status: 403 })
-    await other.close()
   })
 
   test('the refusal can be a page', async () => {
