@@ -105,6 +105,8 @@ export interface Settings {
   readonly clock: Clock
 }
 
+/** What the signed-in cookie is called, before its prefix, unless the application says otherwise. */
+export const SIGNED_IN_NAME = 'sid'
 const SECRET_BYTES = 32
 
 /**
@@ -123,7 +125,7 @@ export function settingsFrom(options: SessionsOptions): Settings {
     secrets: checkedSecrets(options.secret),
     clocks: checkedClocks(options),
     cookiePrefix: prefix,
-    signedInCookie: prefix + cookieName(options.cookie?.name ?? 'sid', 'cookie.name'),
+    signedInCookie: prefix + cookieName(options.cookie?.name ?? SIGNED_IN_NAME, 'cookie.name'),
     visitCookie: prefix + cookieName(options.cookie?.visitName ?? 'visit', 'cookie.visitName'),
     attributes,
     identify: options.identify ?? defaultIdentify,

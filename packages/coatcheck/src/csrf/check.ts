@@ -2,6 +2,7 @@ import { expireCookie, setCookie } from '../core/cookie.ts'
 import { deriveKey } from '../core/crypto.ts'
 import type { CoatcheckError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
+import { SIGNED_IN_NAME } from '../core/options.ts'
 import { ownerBehind } from '../core/request-exchange.ts'
 import { ownerOf, type Session, type SessionOwner } from '../core/session.ts'
 import { type CsrfFacts, judge, needsToken, refusalOf } from './headers.ts'
@@ -31,8 +32,6 @@ export const TOKEN_FIELD = '_csrf'
 const TOKEN_COOKIE = 'csrf-token'
 /** Of the visitor's nonce; `__Host-` comes before it. */
 const NONCE_COOKIE = 'csrf'
-/** The session cookie's name unless the application gave another. */
-const SESSION_COOKIE = 'sid'
 const NONCE_LIFE_MS = 86_400_000
 
 /**
@@ -76,7 +75,7 @@ function renewTokenCookie(request: CsrfRequest, owner: SessionOwner): void {
 /** Where the session's cookie has a name of its own, these have too: two engines of one app would else overwrite each other's. */
 function ownName(base: string, { settings: { signedInCookie, cookiePrefix } }: SessionOwner): string {
   const name = signedInCookie.slice(cookiePrefix.length)
-  return name === SESSION_COOKIE ? base : `${name}-${base}`
+  return name === SIGNED_IN_NAME ? base : `${name}-${base}`
 }
 
 /** A living session is all that counts: a visitor's token is void from then on. */
