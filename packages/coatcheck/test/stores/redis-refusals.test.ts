@@ -13,6 +13,7 @@ import { type RedisClient, redisStore } from '../../src/stores/redis.ts'
 import { later, nextVersion, preparedRecord, sampleRecord, storedRecord } from '../../src/testing/records.ts'
 import { Browser, codeOf, SECRET } from '../core/world.ts'
 import { type Connect, clients } from './redis-clients.ts'
+import { startTcpProxy } from './tcp-proxy.ts'
 
 const redis = await service('redis')
 const cluster = await service('redis-cluster')
@@ -159,6 +160,17 @@ describe.skipIf(redis.missing).each(Object.entries(clients))('what Redis will no
     await expectUnavailable(() => store.replace(large, later()), 'proto-max-bulk-len')
     await expect.poll(() => codeOf(() => store.read(record.id)), { timeout: 10_000 }).toBeUndefined()
     expect(await store.read(record.id)).toEqual(record)
+  }, 60_000)
+
+  test('a session beyond proto-max-bulk-len says so, too, where the reason is lost with the connection', async () => {
+    const server = await started(['--proto-max-bulk-len', '1mb'])
+    const proxy = await startTcpProxy(server.port)
+    endings.push(() => proxy.close())
+    const store = await storeOn(connect, proxy.url)
+    const record = await storedRecord(store, { data: '{"a":1}' })
+    proxy.cutNextAnswers()
+    const large = nextVersion(record, { data: JSON.stringify({ note: 'x'.repeat(2 * MIB) }) })
+    await expectUnavailable(() => store.replace(large, later()), 'proto-max-bulk-len')
   }, 60_000)
 
   test.skipIf(cluster.missing)('a client for one server on a node of a Cluster', async () => {

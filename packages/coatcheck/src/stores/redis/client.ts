@@ -235,11 +235,22 @@ export class Script {
     try {
       return await link.run(keys[0], ['EVALSHA', this.#sha, ...rest])
     } catch (error) {
-      if (!messageOf(error).startsWith('NOSCRIPT')) throw error
+      if (!messageOf(error).startsWith('NOSCRIPT')) throw withSize(error, args)
       return link.run(keys[0], ['EVAL', this.#text, ...rest])
     }
   }
 }
+
+/** The smallest proto-max-bulk-len that Redis can be given. */
+const SMALLEST_BULK_LIMIT = 1024 * 1024
+
+/** Redis closes the connection on a value that is too large for it: the kernel may drop its reason with what was unread. */
+function withSize(error: unknown, args: readonly Argument[]): unknown {
+  const isLarge = args.some(argument => argument.length > SMALLEST_BULK_LIMIT)
+  return isLarge && CONNECTION_LOST.test(messageOf(error)) ? new Error('closed on a large value', { cause: error }) : error
+}
+
+const CONNECTION_LOST = /ECONNREFUSED|ENOTFOUND|ETIMEDOUT|ECONNRESET|EPIPE|closed|disconnect/i
 
 /** What each of the server's refusals means, and what to do. */
 const remedies: readonly [RegExp, string][] = [
@@ -255,12 +266,14 @@ const remedies: readonly [RegExp, string][] = [
     'it is not ready: a failover, a resharding, a start or a long script is under way',
   ],
   [/invalid bulk length/, 'a session is larger than proto-max-bulk-len: raise that, or lower maxDataBytes'],
+  [
+    /^closed on a large value/,
+    'the connection was lost while a session of over 1 MiB was sent: ' +
+      'if that is larger than proto-max-bulk-len raise the limit, or lower maxDataBytes',
+  ],
   [/unknown command|syntax error/i, 'it does not know a command that Coatcheck needs: Redis 6.2 or later, or Valkey'],
   [/database|DB index|SELECT/i, 'the database number is wrong; a Cluster has none but 0'],
-  [
-    /ECONNREFUSED|ENOTFOUND|ETIMEDOUT|ECONNRESET|closed|disconnect/i,
-    'it cannot be reached: check the URL, and that the client is connected',
-  ],
+  [CONNECTION_LOST, 'it cannot be reached: check the URL, and that the client is connected'],
 ]
 
 /** True if the server refused a write because its memory is full. */
