@@ -94,7 +94,7 @@ describe.skipIf(redis.missing)('redis', () => {
       import { startRedis } from '${import.meta.dirname}/redis.ts'
       console.log((await startRedis()).pid)
       setInterval(() => {}, 1000)`
-    const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', starter], {
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', starter], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, TMPDIR },
     })

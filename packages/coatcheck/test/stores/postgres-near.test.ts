@@ -382,7 +382,7 @@ describe.skipIf(postgres.missing)('what a watch over Postgres hears', () => {
       await createSessions({ store, secret: '${SECRET}', production: false, nearCache: true }).ready()
       console.log('ready')`
     const run = promisify(execFile)
-    const args = ['--input-type=module-typescript', '-e', program]
+    const args = ['--input-type=module', '-e', program]
     const { stdout } = await run(process.execPath, args, { cwd: import.meta.dirname, timeout: 20_000 })
     expect(stdout).toBe('ready\n')
   })
