@@ -43,7 +43,7 @@ const LATEST_WATCH_MS = 30_000
 const FIRST_RETRY_MS = 100
 const LAST_RETRY_MS = 5000
 
-/** A read under way. An invalidation of its id forbids keeping what it will answer. */
+/** A read under way. An invalidation of its id, and a watch that ends or begins, forbid keeping what it will answer. */
 interface Fill {
   overtaken: boolean
 }
@@ -51,8 +51,8 @@ interface Fill {
 /**
  * Records of a store in this process's memory, as fresh as the store's `watch` proves (law 9).
  *
- * - A record is kept only if no invalidation of it came between the sending of its read and the answer: a reply that
- *   was overtaken by its own invalidation would otherwise stay for good.
+ * - A record is kept only if no invalidation of it came between the sending of its read and the answer, and only if the
+ *   watch was there all the while: a reply that was overtaken by its own invalidation would otherwise stay for good.
  * - A record is given only within a lease. The lease is counted from when its proof was *asked for*, since the proof
  *   covers what was acknowledged before that, and on two clocks, since a frozen process or a sleeping machine must wake
  *   with none.
@@ -167,6 +167,8 @@ export class NearCache {
       // Closed while it was being set up, at a second try too: nobody else would ever close it.
       if (this.#closed) return await opened.close()
       this.#watch = opened
+      // A read that is under way may have been sent before the watch began, which tells nothing of what happened between.
+      this.#forgetAll()
       await this.#prove(opened)
       this.#schedule(this.#settings.leaseMs / PROOFS_PER_LEASE, () => this.#renew())
     } catch (cause) {
@@ -205,11 +207,14 @@ export class NearCache {
     this.#proving = false
     this.#provenAt = { monotonic: Number.NEGATIVE_INFINITY, wall: Number.NEGATIVE_INFINITY }
     this.#forgetAll()
-    if (this.#closed) return
+    if (!this.#closed) this.#retry(cause)
+    await watch?.close().catch(() => {})
+  }
+
+  #retry(cause: unknown): void {
     this.#listener.lost(cause)
     this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS)
     this.#schedule(this.#retryMs * (0.5 + Math.random() / 2), () => this.#start().catch(() => {}))
-    await watch?.close().catch(() => {})
   }
 
   #schedule(ms: number, act: () => Promise<void>): void {

@@ -116,6 +116,43 @@ describe('law 9: the near cache', () => {
     expect(await other.whoAmI(near)).toBeUndefined()
   })
 
+  // Guard: in near-cache.ts #start `this.#forgetAll()`.
+  test('law 9: a read that was sent while the watch was lost is not kept once it is up again', async () => {
+    const other = new Browser()
+    await other.login(strict, 'bob')
+    const lost = new Promise(resolve => near.on('near-cache.lost', resolve))
+    wire.cut = true
+    await lost
+    await expect.poll(() => wire.watchers).toBe(0)
+    const held = gate.hold('read', 'after')
+    const reading = other.whoAmI(near)
+    await held.arrived
+    await strict.revokeUser('bob')
+    const proven = new Promise(resolve => near.on('near-cache.proven', resolve))
+    wire.cut = false
+    await proven
+    held.release()
+    expect(await reading).toBe('bob')
+    expect(await other.whoAmI(near)).toBeUndefined()
+  })
+
+  // Guard: the same.
+  test('law 9: nor is one that was sent before the first watch was up', async () => {
+    const late = Promise.withResolvers<void>()
+    wire.opening = late.promise
+    const starting = createSessions({ store: gate.store, secret: SECRET, production: false, nearCache: { lease: '1m' } })
+    const held = gate.hold('read', 'after')
+    const reading = browser.whoAmI(starting)
+    await held.arrived
+    await strict.revokeUser('ann')
+    late.resolve()
+    await starting.ready()
+    held.release()
+    expect(await reading).toBe('ann')
+    expect(await browser.whoAmI(starting)).toBeUndefined()
+    await starting.close()
+  })
+
   // Guard: in near-cache.ts `#isLeased`.
   test('law 9: with the deliveries cut silently nothing is served past the lease, and service is back by itself', async () => {
     wire.delivering = false
@@ -244,6 +281,16 @@ describe('law 9: the near cache', () => {
     open()
     await new Promise(resolve => setTimeout(resolve, 20))
     expect(wire.watchers).toBe(0)
+  })
+
+  // Guard: in near-cache.ts #lose, that a watch is closed also after close().
+  test('law 11: closed while the first proof is under way that then fails, it leaves no watch behind', async () => {
+    const silent = new Wire()
+    silent.delivering = false
+    const cache = new NearCache(silent.store, { leaseMs: 100, max: 10 }, { proven() {}, lost() {} })
+    await expect.poll(() => silent.watchers).toBe(1)
+    await cache.close()
+    expect(silent.watchers).toBe(0)
   })
 
   // Guard: in near-cache.ts `opening`.
