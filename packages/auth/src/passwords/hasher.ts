@@ -28,7 +28,7 @@ export interface HasherSettings extends HashingCost {
  * Hashes and checks passwords, off the event loop and through one bounded queue.
  *
  * Every byte counts and none is changed: no trimming, no case folding, no Unicode normalisation, NUL included (ASVS 5.0
- * 6.2.8). Each check computes one hash, also where there is no stored string, or none that can be read: the time tells
+ * 6.2.8); against bcrypt and scrypt, which cannot tell them all apart, a password with a NUL is wrong. Each check computes one hash, also where there is no stored string, or none that can be read: the time tells
  * nobody whether an account exists (ASVS 5.0 6.3.8).
  */
 export class PasswordHasher {
@@ -74,7 +74,8 @@ export class PasswordHasher {
     if (!password.isWellFormed()) return this.#pretend(password, 'mismatch', turn)
     const parsed = parseStored(stored ?? '')
     if (!stored || parsed === undefined) return this.#pretend(password, stored ? 'unreadable' : 'mismatch', turn)
-    if (!(await this.#compute(turn, { kind: 'verify', password, stored, parsed }))) return 'mismatch'
+    const fits = await this.#compute(turn, { kind: 'verify', password, stored, parsed })
+    if (!fits || isBlurredByNul(parsed, password)) return 'mismatch'
     return this.#isBeyondBcrypt(parsed, password) ? 'beyond-bcrypt' : 'match'
   }
 
@@ -100,6 +101,14 @@ export class PasswordHasher {
       return this.#threads.run(job)
     })
   }
+}
+
+/**
+ * bcrypt repeats a password with a NUL after each copy, and the HMAC in scrypt fills it up with NULs (RFC 2104 §2): "P\0P"
+ * and "P\0" are the same to them as "P".
+ */
+function isBlurredByNul({ kind }: StoredPassword, password: string): boolean {
+  return kind !== 'argon2' && password.includes('\0')
 }
 
 /** A string of today's cost that no password fits: salt and hash are random. */
