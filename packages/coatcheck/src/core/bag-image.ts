@@ -1,10 +1,9 @@
-import type { SessionRecord } from './record.ts'
 import type { Session } from './session.ts'
 
 type Fields = Record<string, unknown>
 
 /**
- * A record's data, parsed once for all the requests that read the same record: most bags hold only plain values, and
+ * A session's data, parsed once for all the requests that find it unchanged: most bags hold only plain values, and
  * those need neither parsing to be filled nor writing as JSON to be compared. Values with parts of their own are kept as
  * JSON text, so that no two requests ever share one (DESIGN §6, "nothing leaks by reference").
  */
@@ -58,21 +57,27 @@ function isPlain(value: unknown): boolean {
   return typeof value !== 'object' || value === null
 }
 
-/** An image where one has been worth making; null where the record has been seen once. */
-const images = new WeakMap<SessionRecord, BagImage | null>()
+/** The data that its session had last, and their image once they came a second time. */
+export interface LastData {
+  readonly json: string
+  image: BagImage | undefined
+}
 
-/**
- * The image of a record that comes a second time: from a store that keeps its records, or from the near cache. A record
- * fresh off the wire is seen once, and parsing it is all that it costs.
- */
-export function imageOf(record: SessionRecord): BagImage | undefined {
-  const known = images.get(record)
-  if (known) return known
-  if (known === undefined) {
-    images.set(record, null)
-    return undefined
+/** What is remembered between requests, a known token, and what was in its session. */
+export interface Remembered {
+  last?: LastData | undefined
+}
+
+/** Of larger data none are kept: most of such data are parts, which an image saves nothing on. */
+const MOST_CHARACTERS = 4096
+
+/** The image of data that come a second time; undefined where they have to be parsed. */
+export function imageOf(json: string, remembered: Remembered): BagImage | undefined {
+  const { last } = remembered
+  if (last?.json === json) {
+    last.image ??= new BagImage(json)
+    return last.image
   }
-  const image = new BagImage(record.data)
-  images.set(record, image)
-  return image
+  remembered.last = json.length > MOST_CHARACTERS ? undefined : { json, image: undefined }
+  return undefined
 }

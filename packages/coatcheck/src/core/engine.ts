@@ -24,6 +24,10 @@ interface Found {
   readonly asVisitor: boolean
 }
 
+/** Cookie headers of a moment ago that held a signed-in token: in those nothing has to be looked for. */
+const MOST_HEADERS = 10_000
+/** Longer ones are not kept. */
+const LONGEST_HEADER = 512
 /** An entry is of use for as long as a read takes that looked before the touch and is answered after it. */
 const MOST_TOUCHES = 10_000
 const NEVER_TOUCHED = Object.freeze({ at: Number.NEGATIVE_INFINITY })
@@ -38,6 +42,7 @@ export class Engine {
   readonly writer: Writer
   /** undefined where every read is strict. */
   readonly near: NearCache | undefined
+  readonly #headers = new RecentMap<Token>(MOST_HEADERS)
   /** When a use was last written down, or is being, by id: a parallel request need not write it again. */
   readonly #touches = new RecentMap<{ readonly at: number }>(MOST_TOUCHES)
   #warnedUnsendable = false
@@ -61,7 +66,7 @@ export class Engine {
   open(cookie: string | undefined, facts: RequestFacts): MaybePromise<Exchange> {
     const now = this.settings.clock.now()
     if (cookie === undefined) return new RequestExchange(this, facts, NOTHING_PRESENTED, now, cookie)
-    const signedIn = this.#find(cookie, this.settings.signedInCookie)
+    const signedIn = this.#signedInIn(cookie)
     const token = signedIn ?? this.visitorIn(cookie)
     if (token === undefined) return new RequestExchange(this, facts, NOTHING_PRESENTED, now, cookie)
     const asVisitor = signedIn === undefined
@@ -90,6 +95,18 @@ export class Engine {
     if (judged === 'superseded') this.noticeSuperseded(token.id, null, facts)
     if (judged === undefined) return new RequestExchange(this, facts, NOTHING_PRESENTED, now, header)
     return new RequestExchange(this, facts, { judged: await this.#touched(judged, now), token, asVisitor }, now, header)
+  }
+
+  /** The signed-in token of a Cookie header. */
+  #signedInIn(header: string): Token | undefined {
+    const name = this.settings.signedInCookie
+    if (header.length > LONGEST_HEADER) return this.#find(header, name)
+    return this.#headers.get(header) ?? this.#found(header, this.#find(header, name))
+  }
+
+  #found(header: string, token: Token | undefined): Token | undefined {
+    if (token !== undefined) this.#headers.set(header, token)
+    return token
   }
 
   /** The visitor's token of a Cookie header. Beside a living signed-in one it is nobody's business but a login's. */

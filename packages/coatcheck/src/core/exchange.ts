@@ -37,7 +37,8 @@ export interface Exchange {
   /** False while nobody has read `session`: then neither commit nor holding is needed. */
   readonly touched: boolean
   /**
-   * Saves what changed. Synchronous where nothing did, so that the hot path never waits. If it throws or rejects (a
+   * Saves what changed. Synchronous where nothing did, so that the hot path never waits, and there is nothing to
+   * `finish` either at that moment. If it throws or rejects (a
    * `CoatcheckError`), the response must be replaced by the error's answer: nothing of the handler's may leave.
    */
   commit(): MaybePromise<Outgoing>

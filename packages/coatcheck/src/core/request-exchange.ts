@@ -99,7 +99,7 @@ export class RequestExchange implements Exchange, SessionOwner {
   }
 
   #filled(session: Session): Session {
-    this.#image = this.#record?.data === this.#base ? imageOf(this.#record) : undefined
+    this.#image = this.#token && imageOf(this.#base, this.#token)
     if (this.#image === undefined) fillSession(session, this.#base)
     else this.#image.fill(session)
     return session

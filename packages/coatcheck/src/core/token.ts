@@ -1,3 +1,4 @@
+import type { LastData } from './bag-image.ts'
 import { deriveKey, equalHash, hmac, randomText, sha256 } from './crypto.ts'
 import { RecentMap } from './recent-map.ts'
 
@@ -9,6 +10,8 @@ export interface Token {
   readonly tokenHash: string
   /** The record's hash that this one was found equal to, in constant time; undefined before that. */
   proven?: string | undefined
+  /** What its session held when a request last looked. */
+  last?: LastData | undefined
 }
 
 /** A token just made; `value` goes into the cookie and nowhere else. */
@@ -18,7 +21,7 @@ export interface MintedToken extends Token {
 
 const ID_BYTES = 16
 const SECRET_BYTES = 32
-/** Verified values of a moment ago, so that a known cookie costs no HMAC and no SHA. About 500 bytes each. */
+/** Verified values of a moment ago, so that a known cookie costs no HMAC and no SHA. About 500 bytes each, and what `last` holds. */
 const REMEMBERED = 10_000
 
 /**
@@ -78,7 +81,13 @@ export class Tokens {
     const body = `${id}.${secret}`
     if (!this.#keys.some(key => equalHash(hmac(key, body), mac))) return undefined
     // Parts of `value` would keep the whole Cookie header alive for as long as they are remembered.
-    const token: Verified = { id: unshared(id), tokenHash: sha256(secret), proven: undefined, value: unshared(value) }
+    const token: Verified = {
+      id: unshared(id),
+      tokenHash: sha256(secret),
+      proven: undefined,
+      last: undefined,
+      value: unshared(value),
+    }
     this.#verified.set(unshared(macPart(value)), token)
     return token
   }

@@ -247,7 +247,10 @@ function heldWrite(this: HeldResponse, chunk: unknown, encoding?: unknown, callb
 function heldEnd(this: HeldResponse, chunk?: unknown, encoding?: unknown, callback?: unknown): unknown {
   const state = this[HOLD]
   if (!state.finished) assertLastChunk(chunk)
+  const isWhole = state.phase === 'waiting' && state.outcome === undefined
   const phase = begun(state)
+  // A response that begins and ends in one call has just been committed: there is nothing more to finish.
+  if (isWhole && phase === 'open') state.finished = true
   if (phase === 'open' && (state.finished || finishNow(state))) return state.end.call(this, chunk, encoding, callback)
   if (phase === 'replaced') swallow([chunk, encoding, callback])
   else noteEnd(state, [chunk, encoding, callback])

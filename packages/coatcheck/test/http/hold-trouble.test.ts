@@ -159,6 +159,16 @@ for (const [protocol, wire] of Object.entries(wires)) {
       expect(await stored()).toEqual({ userId: 'alice', count: 3 })
     })
 
+    test('data that changes after node has refused the head is saved at the end', async () => {
+      const reply = await ask(({ res, session }) => {
+        expect(() => res.writeHead(200, { 'no name': 'x' })).toThrow()
+        change(session, { count: 4 })
+        res.end('last')
+      })
+      expect(bodyOf(reply)).toContain('last')
+      expect(await stored()).toEqual({ userId: 'alice', count: 4 })
+    })
+
     test('a failure to save late data ends the answer as it stands, and is told', async () => {
       const failure = once(told, 'failure')
       const reply = await ask(({ res, session }) => {
