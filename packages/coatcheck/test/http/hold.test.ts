@@ -32,7 +32,7 @@ type Part = keyof typeof parts
 const logs = new Map<string, unknown[]>()
 const failures: unknown[] = []
 
-/** `/<number of the case>/<part>` */
+/** `/<number of the case>/<part>/<port of the wire>` */
 async function answer(req: NodeRequest, res: NodeServerResponse): Promise<void> {
   const [, number, part] = decodeURI(req.url ?? '').split('/')
   const log = logs.get(req.url ?? '') as unknown[]
@@ -64,7 +64,7 @@ function withoutSession(text: string): string {
 
 async function run(wire: Wire, number: number, part: Part) {
   const { method, headers, version } = cases[number] as Case
-  const path = encodeURI(`/${number}/${part}`)
+  const path = encodeURI(`/${number}/${part}/${wire.port}`)
   const log: unknown[] = []
   logs.set(path, log)
   const reply = await wire.ask({ path, ...(method && { method }), ...(headers && { headers }), ...(version && { version }) })
