@@ -19,6 +19,8 @@ export interface RedisCluster {
   readonly url: string
   /** The node that answers for this key now. */
   masterOf(key: string): Promise<Server>
+  /** Resolves once every node sees three masters, each with a replica that follows it: also after a killed node's `restart`. */
+  whole(): Promise<void>
   /** `redis-cli` to one node, for what a test must force (`CLUSTER FAILOVER`, moving slots). */
   cli(node: Server, ...args: string[]): Promise<string>
   stop(): Promise<void>
@@ -74,9 +76,13 @@ const addressOf = (node: Server) => `127.0.0.1:${node.port}`
 async function form(cli: string, nodes: readonly Server[]): Promise<void> {
   const create = ['--cluster', 'create', ...nodes.map(addressOf), '--cluster-replicas', '1', '--cluster-yes']
   await run(cli, create)
+  await untilWhole(cli, nodes)
+}
+
+async function untilWhole(cli: string, nodes: readonly Server[]): Promise<void> {
   const until = Date.now() + FORMS_WITHIN_MS
   while (!(await everyNodeAgrees(cli, nodes))) {
-    if (Date.now() > until) throw new Error(`The Redis Cluster did not form within ${FORMS_WITHIN_MS} ms.`)
+    if (Date.now() > until) throw new Error(`The Redis Cluster was not whole within ${FORMS_WITHIN_MS} ms.`)
     await sleep(200)
   }
 }
@@ -103,6 +109,7 @@ function clusterOf(how: Program['how'], cli: string, nodes: readonly Server[]): 
     nodes,
     urls: nodes.map(node => node.url),
     url: nodes.map(node => node.url)[0] ?? '',
+    whole: () => untilWhole(cli, nodes),
     cli: (node, ...args) => redisCli(cli, node, ...args),
     masterOf: key => masterOf(cli, nodes, key),
     stop: () => stopAll(nodes),

@@ -25,6 +25,8 @@ export interface Seen {
   slowestMs: number
 }
 
+type Process = Pick<Sessions, 'open'>
+
 interface Person {
   readonly name: string
   readonly browser: Browser
@@ -43,8 +45,10 @@ export class Traffic {
     lost: 0,
     slowestMs: 0,
   }
-  /** One for each store, as processes behind a balancer would have them: each request goes to the next. */
+  /** One for each store. */
   readonly engines: readonly Sessions[]
+  /** As processes behind a balancer: each request goes to the next. */
+  readonly #processes: readonly Process[]
   /** Without a near cache: what it says is what is stored. */
   readonly #strict: Sessions
   /** A near cache may not have heard yet what another engine saved, which is no loss. */
@@ -57,13 +61,19 @@ export class Traffic {
   /**
    * @param stores one, or several over the same records
    * @param options of every engine, such as `nearCache`
+   * @param others engines of other processes over the same records
    */
-  constructor(stores: SessionStore | readonly SessionStore[], options: Partial<SessionsOptions> = {}) {
+  constructor(
+    stores: SessionStore | readonly SessionStore[],
+    options: Partial<SessionsOptions> = {},
+    others: readonly Process[] = [],
+  ) {
     const all = 'read' in stores ? [stores] : stores
     const shared = { secret: SECRET, production: false }
     this.engines = all.map(store => createSessions({ ...shared, ...options, store }))
     this.#strict = createSessions({ ...shared, store: all[0] as SessionStore })
-    this.#mayLag = all.length > 1 && options.nearCache !== undefined
+    this.#processes = [...this.engines, ...others]
+    this.#mayLag = this.#processes.length > 1 && options.nearCache !== undefined
   }
 
   /** The first of the engines. */
@@ -105,12 +115,12 @@ export class Traffic {
   async #work(worker: number): Promise<void> {
     for (let turn = 0; this.#running; turn++) {
       const person = this.#people[worker + WORKERS * (turn % (PEOPLE / WORKERS))]
-      const sessions = this.engines[this.#requests++ % this.engines.length]
-      if (person && sessions) await this.#ask(sessions, person, turn % 3 === 0)
+      const process = this.#processes[this.#requests++ % this.#processes.length]
+      if (person && process) await this.#ask(process, person, turn % 3 === 0)
     }
   }
 
-  async #ask(sessions: Sessions, person: Person, saves: boolean): Promise<void> {
+  async #ask(sessions: Process, person: Person, saves: boolean): Promise<void> {
     const from = performance.now()
     try {
       const next = person.acknowledged + 1
@@ -133,7 +143,7 @@ export class Traffic {
     }
   }
 
-  #check(sessions: Sessions, person: Person, userId: string | undefined, count: number): void {
+  #check(sessions: Process, person: Person, userId: string | undefined, count: number): void {
     if (userId === undefined) this.seen.signedOut++
     else if (userId !== person.name) this.seen.wrongIdentity++
     else if (count < person.acknowledged && !(this.#mayLag && sessions !== this.#strict)) this.seen.lost++
