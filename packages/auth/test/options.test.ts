@@ -1,38 +1,74 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createSessions } from 'coatcheck'
 import { memoryStore } from 'coatcheck/memory'
-import { describe, expect, test } from 'vitest'
-import { type AuthOptions, createAuth } from '../src/index.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { type AuthOptions, type AuthWeakness, createAuth } from '../src/index.ts'
 import { memoryLimiter } from '../src/limiters/memory.ts'
 import { sqliteLimiter } from '../src/limiters/sqlite.ts'
+import { settingsFrom } from '../src/options.ts'
 import type { Limiter } from '../src/throttle/limiter.ts'
 
 const secret = 'a secret of thirty-two bytes at least, for tests'
 const shared: Limiter = { ...memoryLimiter(), developmentOnly: false }
 
-function make(options: Partial<AuthOptions>, production = true) {
+function full(options: Partial<AuthOptions>, production = true): AuthOptions {
   const sessions = createSessions({ store: memoryStore(), secret, production, allowInProduction: ['memory-store'] })
   const hooks = { findUser: () => null, findCredentials: () => null, savePassword: () => false }
-  return createAuth({ sessions, limiter: shared, ...hooks, ...options })
+  return { sessions, limiter: shared, ...hooks, ...options }
+}
+
+function make(options: Partial<AuthOptions>, production = true) {
+  return createAuth(full(options, production))
 }
 
 describe('law 12: weaker settings are refused in production without their name', () => {
-  const weak: [string, Partial<AuthOptions>][] = [
-    ['memory-limiter', { limiter: memoryLimiter() }],
-    ['memory-limiter', { limiter: sqliteLimiter(':memory:') }],
-    ['weak-hashing', { passwords: { passes: 1 } }],
-    ['weak-hashing', { passwords: { memoryKiB: 19_455 } }],
-    ['short-passwords', { passwords: { minLength: 7 } }],
-    ['loose-limits', { limits: { perAccount: [{ tries: 101, per: '1d' }] } }],
-    ['loose-limits', { limits: { perAccount: [{ tries: 10, per: '1h' }] } }],
-    ['truncated-bcrypt', { passwords: { acceptTruncatedBcrypt: true } }],
-  ]
+  /** Options, and what the settings then are. A name that has no case here does not compile. */
+  const weak: Record<AuthWeakness, [Partial<AuthOptions>, settings: object][]> = {
+    'memory-limiter': [[{ limiter: memoryLimiter() }, { limiter: { name: 'memory' } }]],
+    'weak-hashing': [
+      [{ passwords: { passes: 1 } }, { hashing: { passes: 1 } }],
+      [{ passwords: { memoryKiB: 19_455 } }, { hashing: { memoryKiB: 19_455 } }],
+    ],
+    'short-passwords': [[{ passwords: { minLength: 7 } }, { policy: { minLength: 7 } }]],
+    'loose-limits': [
+      [{ limits: { perAccount: [{ tries: 101, per: '1d' }] } }, { windows: { perAccount: [{ tries: 101 }] } }],
+      [{ limits: { perAccount: [{ tries: 10, per: '1h' }] } }, { windows: { perAccount: [{ tries: 10 }] } }],
+    ],
+    'truncated-bcrypt': [[{ passwords: { acceptTruncatedBcrypt: true } }, { hashing: { acceptTruncatedBcrypt: true } }]],
+  }
+  const names = Object.keys(weak) as AuthWeakness[]
+  const rows = names.flatMap(name => weak[name].map(([options, settings]) => ({ name, options, settings })))
 
-  test.each(weak)('%s: %j', (name, options) => {
-    expect(() => make(options)).toThrow(
-      expect.objectContaining({ code: 'BAD_OPTION', message: expect.stringContaining(`'${name}'`) }),
-    )
-    expect(() => make({ ...options, allowInProduction: [name as 'weak-hashing'] })).not.toThrow()
+  test.each(rows)('law 12: $name is refused in production, allowed by its name, and allowed in development: $settings', row => {
+    const { name, options, settings } = row
+    const refusal = expect.objectContaining({ code: 'BAD_OPTION', message: expect.stringContaining(`'${name}'`) })
+    expect(() => make(options)).toThrow(refusal)
+    expect(() => make({ ...options, allowInProduction: names.filter(other => other !== name) })).toThrow(refusal)
+    expect(() => make({ ...options, allowInProduction: [name] })).not.toThrow()
+    expect(settingsFrom(full({ ...options, allowInProduction: [name] }))).toMatchObject(settings)
     expect(() => make(options, false)).not.toThrow()
+  })
+
+  test.each([':memory:', '', 'file::memory:', 'file:tries?mode=memory'])(
+    'law 12: memory-limiter is the name of an SQLite limiter without a file, too: %j',
+    path => {
+      const limiter = sqliteLimiter(path)
+      onTestFinished(() => limiter.close?.())
+      expect(() => make({ limiter })).toThrow(/'memory-limiter'/)
+      expect(() => make({ limiter, allowInProduction: ['memory-limiter'] })).not.toThrow()
+    },
+  )
+
+  test('law 12: an SQLite limiter with a file needs no name', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'coatcheck-auth-'))
+    const limiter = sqliteLimiter(join(folder, 'tries.db'))
+    onTestFinished(() => {
+      limiter.close?.()
+      rmSync(folder, { recursive: true })
+    })
+    expect(() => make({ limiter })).not.toThrow()
   })
 
   test('several at once are named together', () => {

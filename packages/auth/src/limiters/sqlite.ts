@@ -19,7 +19,7 @@ const FORGET = `DELETE FROM ${TABLE} WHERE key IN (SELECT key FROM ${TABLE} WHER
  * Counts tries in an SQLite file, for all processes on one machine. The file may be your application's own: this opens
  * its own connection to it, and one table.
  *
- * @param path of the file; `:memory:` counts for this process only
+ * @param path of the file; `:memory:`, and whatever else SQLite takes for no file, counts for this process only
  */
 export function sqliteLimiter(path: string): Limiter {
   const database = new DatabaseSync(path)
@@ -53,7 +53,12 @@ export function sqliteLimiter(path: string): Limiter {
     }
   }
 
-  return { name: 'sqlite', developmentOnly: path === ':memory:', create, close: () => database.close() }
+  return { name: 'sqlite', developmentOnly: !hasFile(database), create, close: () => database.close() }
+}
+
+/** A path alone does not tell: SQLite takes an empty one, and `file:x?mode=memory`, for no file either. */
+function hasFile(database: DatabaseSync): boolean {
+  return database.prepare("SELECT file FROM pragma_database_list WHERE name = 'main'").get()?.file !== ''
 }
 
 /**
