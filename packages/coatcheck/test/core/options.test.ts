@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest'
-import { type SessionsOptions, settingsFrom } from '../../src/core/options.ts'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { type SessionsOptions, settingsFrom, type Weakness } from '../../src/core/options.ts'
 import { createSessions } from '../../src/core/sessions.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { Browser, SECRET } from './world.ts'
@@ -7,19 +7,37 @@ import { Browser, SECRET } from './world.ts'
 const base = { secret: SECRET, store: memoryStore(), production: false }
 
 describe('law 12: safe unless named', () => {
-  const weak: [string, Partial<SessionsOptions>][] = [
-    ['memory-store', { store: memoryStore() }],
-    ['insecure-cookie', { cookie: { secure: false } }],
-    ['script-readable-cookie', { cookie: { httpOnly: false } }],
-    ['cross-site-cookie', { cookie: { sameSite: 'none' } }],
-    ['domain-cookie', { cookie: { domain: 'example.com' } }],
-  ]
-  test.each(weak)('law 12: %s is refused in production, allowed by its name, and allowed in development', (name, option) => {
+  /** The option, and the cookie that it makes. A name that has no case here does not compile. */
+  const weak: Record<Weakness, [Partial<SessionsOptions>, cookie: string]> = {
+    'memory-store': [{ store: memoryStore() }, '__Host-sid=…; Path=/; HttpOnly; Secure; SameSite=Lax'],
+    'insecure-cookie': [{ cookie: { secure: false } }, 'sid=…; Path=/; HttpOnly; SameSite=Lax'],
+    'script-readable-cookie': [{ cookie: { httpOnly: false } }, '__Host-sid=…; Path=/; Secure; SameSite=Lax'],
+    'cross-site-cookie': [{ cookie: { sameSite: 'none' } }, '__Host-sid=…; Path=/; HttpOnly; Secure; SameSite=None'],
+    'domain-cookie': [
+      { cookie: { domain: 'example.com' } },
+      '__Secure-sid=…; Domain=example.com; Path=/; HttpOnly; Secure; SameSite=Lax',
+    ],
+  }
+  const names = Object.keys(weak) as Weakness[]
+
+  test.each(names)('law 12: %s is refused in production, allowed by its name, and allowed in development', async name => {
+    const [option, cookie] = weak[name]
     const store = { ...memoryStore(), developmentOnly: false }
     const production = { secret: SECRET, store, production: true, ...option }
-    expect(() => settingsFrom(production)).toThrow(name)
-    expect(settingsFrom({ ...production, allowInProduction: [name as never] })).toBeDefined()
+    const refusal = expect.objectContaining({ code: 'BAD_OPTION', message: expect.stringContaining(`'${name}'`) })
+    expect(() => settingsFrom(production)).toThrow(refusal)
+    expect(() => settingsFrom({ ...production, allowInProduction: names.filter(other => other !== name) })).toThrow(refusal)
+    const exchange = await new Browser().send(createSessions({ ...production, allowInProduction: [name] }))
+    await exchange.session.login('ann')
+    const [set = ''] = (await exchange.commit()).setCookie
+    expect(set.replace(/=[\w.-]{110};/, '=…;')).toBe(cookie)
     expect(settingsFrom({ ...production, production: false, cookie: { secure: true, ...option.cookie } })).toBeDefined()
+  })
+
+  test('law 12: NODE_ENV alone makes it production', () => {
+    vi.stubEnv('NODE_ENV', 'production')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    expect(() => settingsFrom({ secret: SECRET, store: memoryStore() })).toThrow(/'memory-store'/)
   })
 
   test('ASVS 3.3.1, 3.3.3, 3.3.4: the production cookies, set and expired, carry the prefix and all four attributes', async () => {
