@@ -17,7 +17,7 @@ import { type AuthOptions, type AuthSettings, settingsFrom } from './options.ts'
 import { PasswordHasher } from './passwords/hasher.ts'
 import { refuseNewPassword } from './passwords/policy.ts'
 import type { Turn } from './passwords/queue.ts'
-import { ResetTokens } from './reset-token.ts'
+import { type ResetClaim, ResetTokens } from './reset-token.ts'
 import {
   type ChangeResult,
   type HashResult,
@@ -84,6 +84,8 @@ export class Auth {
   readonly #throttle: Throttle
   readonly #devices: KnownDevices
   readonly #resets: ResetTokens
+  /** Who sets a password by a link right now, in this process. */
+  readonly #resetting = new Set<UserId>()
   readonly #nobody: UserId = randomUUID()
   readonly #unlisten: () => void
 
@@ -173,7 +175,7 @@ export class Auth {
     const proof = await this.#proveAgain(session, password)
     if (!proof.ok) return proof
     const { userId, attempt, credentials } = proof
-    const hashed = await this.hashPassword(newPassword, credentials?.about)
+    const hashed = await this.#newString(newPassword, credentials?.about, 'known')
     if (!hashed.ok) return hashed
     // Whoever was signed out by an administrator since the proof is refused here, before anything is changed. It comes
     // before our own revocation, which would be taken for one.
@@ -195,10 +197,8 @@ export class Auth {
    * @param about what is known of the person (e-mail address, name), which makes no good password
    * @throws CoatcheckError `HASHING_OVERLOADED`
    */
-  async hashPassword(password: string, about: readonly string[] = []): Promise<HashResult> {
-    const refusal = await refuseNewPassword(password, about, this.#settings.policy)
-    if (refusal !== undefined) return weak(refusal)
-    return { ok: true, passwordHash: await this.#hasher.hash(password, 'stranger') }
+  hashPassword(password: string, about: readonly string[] = []): Promise<HashResult> {
+    return this.#newString(password, about, 'stranger')
   }
 
   /**
@@ -244,16 +244,14 @@ export class Auth {
     const request = this.#sessions.requestOf(session)
     const claim = this.#resets.read(token, this.#settings.now())
     if (claim === undefined || !isUsablePassword(password)) return INVALID
-    const { userId } = claim
-    const credentials = await this.#users.findCredentials(userId)
-    if (!credentials || credentials.disabled || !this.#resets.isFor(claim, credentials)) return INVALID
-    const hashed = await this.hashPassword(password, credentials.about)
-    if (!hashed.ok) return hashed
-    const change = { userId, passwordHash: hashed.passwordHash, replaces: credentials.passwordHash, why: 'reset' } as const
-    await this.#sessions.revokeUser(userId)
-    if (!(await this.#saveThenRevoke(change, {}))) return INVALID
-    this.#devices.remember(request, userId, this.#devices.recognise(request, userId))
-    return { ok: true, userId }
+    // One at a time of each person: their hashes go first, and the second would find the link used.
+    if (this.#resetting.has(claim.userId)) return INVALID
+    this.#resetting.add(claim.userId)
+    try {
+      return await this.#resetBy(claim, request, password)
+    } finally {
+      this.#resetting.delete(claim.userId)
+    }
   }
 
   /**
@@ -296,6 +294,25 @@ export class Auth {
   close(): void {
     this.#unlisten()
     this.#settings.limiter.close?.()
+  }
+
+  async #resetBy(claim: ResetClaim, request: SessionRequest, password: string): Promise<ResetResult> {
+    const { userId } = claim
+    const credentials = await this.#users.findCredentials(userId)
+    if (!credentials || credentials.disabled || !this.#resets.isFor(claim, credentials)) return INVALID
+    const hashed = await this.#newString(password, credentials.about, 'known')
+    if (!hashed.ok) return hashed
+    const change = { userId, passwordHash: hashed.passwordHash, replaces: credentials.passwordHash, why: 'reset' } as const
+    await this.#sessions.revokeUser(userId)
+    if (!(await this.#saveThenRevoke(change, {}))) return INVALID
+    this.#devices.remember(request, userId, this.#devices.recognise(request, userId))
+    return { ok: true, userId }
+  }
+
+  async #newString(password: string, about: readonly string[] | undefined, turn: Turn): Promise<HashResult> {
+    const refusal = await refuseNewPassword(password, about ?? [], this.#settings.policy)
+    if (refusal !== undefined) return weak(refusal)
+    return { ok: true, passwordHash: await this.#hasher.hash(password, turn) }
   }
 
   async #find(identifier: string): Promise<UserId | undefined> {

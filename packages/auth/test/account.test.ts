@@ -72,6 +72,28 @@ describe('ASVS 6.2.2, 6.2.3, 7.4.3: changing the password', () => {
     expect(await change(browser, here)).toEqual({ ok: true })
   })
 
+  test('many strangers who wait for their hash do not keep anybody waiting who changes or resets the password', async () => {
+    const passwords = { memoryKiB: 19_456, passes: 2, concurrency: 1 }
+    const here = world({ passwords })
+    const { email, browser } = await signedIn(here, 1)
+    await new Browser(here.sessions).request(session => here.auth.requestReset(session, { identifier: email }))
+    await expect.poll(() => here.users.mails.length).toBe(1)
+    let done = 0
+    const strangers = Array.from({ length: 60 }, (_, i) =>
+      login(new Browser(here.sessions, `10.0.1.${i}`), here, `nobody${i}@example.org`).finally(() => done++),
+    )
+    await expect.poll(() => here.auth.hashing.waiting).toBeGreaterThan(50)
+    const { token } = here.users.mails[0] as { token: string }
+    const reset = here.auth.resetPassword((await new Browser(here.sessions).open()).session, { token, password: NEW })
+    expect(await reset).toMatchObject({ ok: true })
+    expect(done).toBeLessThan(20)
+    await expect(change(browser, here)).rejects.toMatchObject({ code: 'NOT_AUTHENTICATED' })
+    await login(browser, here, email, NEW)
+    expect(await change(browser, here, NEW, PASSWORD)).toEqual({ ok: true })
+    expect(done).toBeLessThan(40)
+    await Promise.all(strangers)
+  })
+
   test('a weak new one is refused with its reason, after the present one was proved, and nothing has changed', async () => {
     const here = world()
     const { id, email, browser, others } = await signedIn(here, 2)
@@ -251,8 +273,10 @@ describe('ASVS 6.4.3: reset by mail', () => {
     const { email } = await here.person(PASSWORD)
     await ask(here, email)
     const token = await mail(here)
+    const before = here.auth.hashing.computed
     const results = await Promise.all(Array.from({ length: 10 }, (_, i) => reset(here, token, `${NEW} ${i}`)))
     expect(results.filter(({ ok }) => ok)).toHaveLength(1)
+    expect(here.auth.hashing.computed - before).toBe(1)
   })
 
   test('is void after a change of password, and after half an hour', async () => {
