@@ -29,14 +29,15 @@ export function isUsablePassword(password: unknown): password is string {
 }
 
 /**
- * The name under which the tries against an unknown identifier are counted. Coarser than any database's idea of equal
- * texts (case, accents, white space), so that no spelling opens a bucket of its own.
+ * The name under which tries are counted by what was typed. Coarser than databases' ideas of equal texts: without case
+ * (`ß` is `SS`), accents, white space and invisible characters, so that no spelling opens a bucket of its own.
  */
 export function foldIdentifier(identifier: string): string {
   return identifier
     .normalize('NFKD')
-    .replace(/[\p{M}\s]/gu, '')
     .toLowerCase()
+    .toUpperCase()
+    .replace(/[\p{M}\p{C}\s]/gu, '')
 }
 
 /** Why these credentials sign nobody in; undefined if they do. The hash was computed in every case. */

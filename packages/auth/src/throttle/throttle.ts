@@ -9,8 +9,8 @@ export type Windows = { readonly [Name in keyof Limits]: readonly Window[] }
 
 /** Whose try it is. */
 export interface Tried {
-  /** The account: its user id, or, where there is none, the identifier that was typed. */
-  readonly account: string
+  /** What was typed as identifier, in a coarse form, and the account: a try counts under each. */
+  readonly names: readonly string[]
   /** The client's address; undefined if unknown. */
   readonly ip: string | undefined
   /** The id of a browser in which this person has signed in before. */
@@ -87,12 +87,13 @@ export class Throttle {
    *
    * @throws CoatcheckError `LIMITER_UNAVAILABLE`: no password is checked while tries cannot be counted
    */
-  login({ account, ip, device }: Tried): Promise<Reservation | Refusal> {
+  login({ names, ip, device }: Tried): Promise<Reservation | Refusal> {
     if (device !== undefined) return this.#reserve(this.#links('perDevice', device))
+    const shared = names.flatMap(name => this.#links('perAccount', name))
     const address = addressBucket(ip)
-    const own =
-      address === undefined ? [] : [...this.#links('perIp', address), ...this.#links('perAccountAndIp', `${account}\0${address}`)]
-    return this.#reserve([...own, ...this.#links('perAccount', account)])
+    if (address === undefined) return this.#reserve(shared)
+    const own = names.flatMap(name => this.#links('perAccountAndIp', `${name}\0${address}`))
+    return this.#reserve([...this.#links('perIp', address), ...own, ...shared])
   }
 
   /** A try of somebody who is signed in to prove it again. The account's own count: strangers cannot fill it. */
@@ -101,10 +102,10 @@ export class Throttle {
   }
 
   /** A wish for a reset mail. */
-  reset({ account, ip }: Tried): Promise<Reservation | Refusal> {
+  reset({ names, ip }: Tried): Promise<Reservation | Refusal> {
     const address = addressBucket(ip)
     const own = address === undefined ? [] : this.#links('perResetIp', address)
-    return this.#reserve([...own, ...this.#links('perResetAccount', account)])
+    return this.#reserve([...own, ...names.flatMap(name => this.#links('perResetAccount', name))])
   }
 
   #links(limit: keyof Limits, key: string): Link[] {

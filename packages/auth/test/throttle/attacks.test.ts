@@ -50,6 +50,9 @@ const login = (browser: Browser, { auth }: World, identifier: string) =>
   browser.request(session => auth.login(session, { identifier, password: PASSWORD }))
 const address = (i: number) => `10.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`
 
+/** A busy machine may be a second later with one of two answers that are alike. */
+const inMinutes = ({ retryAfter, ...rest }: { readonly retryAfter: number }) => ({ ...rest, minutes: Math.ceil(retryAfter / 60) })
+
 describe('ASVS 6.3.1: guesses are counted before they are looked at', () => {
   test('1000 parallel guesses from one address on one account: ten hashes', async () => {
     const here = world()
@@ -105,6 +108,64 @@ describe('ASVS 6.3.1: guesses are counted before they are looked at', () => {
     ]
     const guesses = times(1000, i => ({ identifier: spellings[i % spellings.length] as string, ip: address(i) }))
     expect(await attack(here, '5 spellings of nobody', guesses)).toMatchObject({ hashes: 10 })
+  })
+
+  // Of the second spelling neither database knows anything: what it is told must not depend on the first.
+  test.each([
+    ['login', (here: World, identifier: string, ip: string) => login(new Browser(here.sessions, ip), here, identifier)],
+    [
+      'reset',
+      (here: World, identifier: string, ip: string) =>
+        new Browser(here.sessions, ip).request(session => here.auth.requestReset(session, { identifier })),
+    ],
+  ])(
+    'ASVS 6.3.8: tries under one spelling, then one under another, tell nobody whether there is such an account: at %s',
+    async (_at, ask) => {
+      const first = 'ann.strasse@example.org'
+      const spellings = [
+        first,
+        'änn.strasse@example.org',
+        'ann.straße@example.org',
+        ' ANN.STRASSE@example.org',
+        'ann.\u200bstrasse@example.org',
+      ]
+      for (const from of [address, () => '192.0.2.66']) {
+        const answers = []
+        for (const email of [first, 'somebody.else@example.org']) {
+          const here = world()
+          await here.person('quite another one 42', email)
+          const told = []
+          for (let i = 0; i < 11; i++) told.push(await ask(here, first, from(i)))
+          for (const [i, spelling] of spellings.entries()) told.push(await ask(here, spelling, from(11 + i)))
+          answers.push(told.map(result => ('retryAfter' in result ? inMinutes(result) : result)))
+        }
+        expect(answers[0]?.slice(-5)).toEqual(Array(5).fill({ ok: false, reason: 'throttled', minutes: expect.any(Number) }))
+        expect(answers[0]).toEqual(answers[1])
+      }
+    },
+  )
+
+  test('ASVS 6.3.8: as much is asked of the limiter for nobody as for somebody', async () => {
+    const limiter = memoryLimiter()
+    let asked = 0
+    const create: Limiter['create'] = options => {
+      const real = limiter.create(options)
+      function consume(key: string) {
+        asked++
+        return real.consume(key)
+      }
+      return { ...real, consume }
+    }
+    const here = world({ limiter: { ...limiter, create } })
+    const { email } = await here.person(PASSWORD)
+    const counts = []
+    for (const identifier of [email, 'nobody@example.org']) {
+      asked = 0
+      await send(here, [{ identifier, ip: '192.0.2.66' }])
+      await new Browser(here.sessions).request(session => here.auth.requestReset(session, { identifier }))
+      counts.push(asked)
+    }
+    expect(counts).toEqual([12, 12])
   })
 
   test('every spelling that your database takes for one account is that account', async () => {
@@ -303,7 +364,7 @@ describe('what a correct password forgets, and what not', () => {
       return { consume: real.consume, delete: real.delete, reward: key => late.promise.then(() => real.reward(key)) }
     }
     const throttle = new Throttle({ ...limiter, create }, windows, Buffer.alloc(32), () => {})
-    const take = () => throttle.login({ account: 'user 1', ip: '192.0.2.1' })
+    const take = () => throttle.login({ names: ['user 1'], ip: '192.0.2.1' })
     const flood = async () => (await Promise.all(times(500, take))).filter(({ ok }) => ok).length
     const [owner] = await Promise.all(times(10, take))
     const refused = flood()

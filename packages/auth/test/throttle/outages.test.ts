@@ -22,7 +22,7 @@ const windows = Object.fromEntries(
 ) as unknown as Windows
 const throttleOn = ({ limiter }: Opened, failed: (error: unknown) => void = () => {}) =>
   new Throttle(limiter, windows, Buffer.alloc(32), failed)
-const tried = { account: 'user 1', ip: '192.0.2.1' }
+const tried = { names: ['user 1'], ip: '192.0.2.1' }
 const UNAVAILABLE = { code: 'LIMITER_UNAVAILABLE', status: 503, retryAfter: 1 }
 
 /** Installs it where it is not there yet; what cannot be had is in the run's summary. */
@@ -95,7 +95,7 @@ describe.each(kinds)('a backend that is down refuses: $name', ({ start, address 
   test('gone between the try and its end: the login is not failed by that, and it is told', async () => {
     const told: unknown[] = []
     const throttle = throttleOn(opened, error => told.push(error))
-    const reservation = await throttle.login({ ...tried, account: 'user 2' })
+    const reservation = await throttle.login({ ...tried, names: ['user 2'] })
     await server.kill()
     await sleep(100)
     expect(reservation.ok).toBe(true)
