@@ -395,6 +395,29 @@ for (const two of all.filter(({ backend }) => backend.tells)) {
       await short.close()
     })
 
+    // Guard: in near-cache.ts #start `this.#forgetAll()`.
+    test('law 9: a read that was sent while the watch was lost is not kept once it is up again', async () => {
+      const short = two.openEngines({ nearCache: { lease: 2000 } })
+      await short.ready
+      const { here, there, one, gate } = short
+      const browser = new Browser()
+      await browser.login(there.engine, 'ann')
+      const event = (name: 'near-cache.lost' | 'near-cache.proven') => new Promise<void>(resolve => one.on(name, () => resolve()))
+      const [lost, proven] = [event('near-cache.lost'), event('near-cache.proven')]
+      await here.setDeaf('cut off')
+      await lost
+      const held = gate.hold('read', 'after')
+      const reading = browser.whoAmI(here.engine)
+      await held.arrived
+      await there.engine.revokeUser('ann')
+      await here.setDeaf(false)
+      await proven
+      held.release()
+      expect(await reading).toBe('ann')
+      expect(await browser.whoAmI(here.engine)).toBeUndefined()
+      await short.close()
+    })
+
     describe('while a request of this process is under way', () => {
       const acts: readonly [string, GatedMethod, (exchange: Exchange) => unknown][] = [
         ['a save', 'replace', assign({ late: 1 })],

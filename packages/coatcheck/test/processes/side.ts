@@ -7,7 +7,7 @@ import { SECRET } from '../core/world.ts'
 /** What the engines of both processes are made with: only what a message can carry. */
 export type SideOptions = Pick<SessionsOptions, 'nearCache' | 'maxSessionsPerUser' | 'touchEvery'>
 
-export type Deafness = false | 'to news' | 'to all'
+export type Deafness = false | 'to news' | 'to all' | 'cut off'
 
 /** What one process has over a space: the store, an engine, and levers on both. */
 export class Side {
@@ -40,27 +40,39 @@ export class Side {
       },
     }
     if (watch === undefined) return store
-    return { ...store, watch: async changed => this.#heardBy(await watch(id => this.#hear(id, changed))) }
+    return {
+      ...store,
+      watch: async changed => {
+        if (this.#deaf === 'cut off') throw new Error('cut off')
+        return this.#heardBy(await watch(id => this.#hear(id, changed)))
+      },
+    }
   }
 
   #heardBy(watch: Watch): Watch {
     return {
       ...watch,
-      prove: () => (this.#deaf === 'to all' ? new Promise(() => {}) : watch.prove()),
+      prove: () => this.#prove(watch),
       close: () => watch.close(),
     }
+  }
+
+  async #prove(watch: Watch): Promise<void> {
+    if (this.#deaf === 'cut off') throw new Error('cut off')
+    return this.#deaf === 'to all' ? new Promise(() => {}) : watch.prove()
   }
 
   #hear(id: string | null, changed: (id: string | null) => void): void {
     this.heard.add(id)
     if (this.#deaf === false) changed(id)
-    else this.#unheard.push(() => changed(id))
+    // A watch that was lost tells nothing later.
+    else if (this.#deaf !== 'cut off') this.#unheard.push(() => changed(id))
   }
 
   /**
    * Deaf to news: nothing of what others change is heard until it is not deaf any more, and no proof fails for it. A near
    * cache then keeps a stale record for as long as a test needs it, as it otherwise does for a millisecond. Deaf to all:
-   * nor does a proof ever come, as where packets are dropped.
+   * nor does a proof ever come, as where packets are dropped. Cut off: proofs fail, and so does each new watch.
    */
   setDeaf(deaf: Deafness): void {
     this.#deaf = deaf

@@ -85,6 +85,13 @@ describe.skipIf(postgres.missing)('law 9: a near cache over Postgres in another 
     return browsers.map(browser => browser.cookie ?? '')
   }
 
+  /** As a server does that restarts, or a person at a prompt. */
+  async function endListening(pool: Pool, schema: string): Promise<void> {
+    await pool.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%LISTEN "${schema}"%' AND pid <> pg_backend_pid()`,
+    )
+  }
+
   const countOf = ({ names = [] }: PeerMessage) => names.filter(Boolean).length
 
   /** Has it read them all, until it answers from its memory alone. */
@@ -167,6 +174,39 @@ describe.skipIf(postgres.missing)('law 9: a near cache over Postgres in another 
     expect({ overtaken, kept }).toEqual({ overtaken: 20, kept: 0 })
   }, 120_000)
 
+  // Guard: in near-cache.ts #start `this.#forgetAll()`.
+  test('nor is one that was sent while the watch was lost, and answered when it was up again', async () => {
+    const { pool, schema, sessions } = await fixture()
+    const through = await proxied()
+    const [quick, slow] = [newPool(), newPool({ connectionString: through.url, max: 1, idleTimeoutMillis: 0 })]
+    await slow.query('SELECT 1')
+    // One slow connection among those of a pool.
+    let now = quick
+    const store = postgresStore(
+      { connect: () => now.connect() },
+      { schema, timeoutMs: PATIENT_MS, listen: () => new Client(url) },
+    )
+    const near = createSessions({ store, secret: SECRET, production: false, nearCache: { lease: '2s' } })
+    endings.push(() => near.close())
+    await near.ready()
+    const browser = new Browser()
+    await browser.login(sessions, 'ann')
+    const event = (name: 'near-cache.lost' | 'near-cache.proven') => new Promise<void>(resolve => near.on(name, () => resolve()))
+    const [lost, proven] = [event('near-cache.lost'), event('near-cache.proven')]
+    await endListening(pool, schema)
+    await lost
+    const held = through.proxy.hold()
+    now = slow
+    const reading = browser.whoAmI(near)
+    now = quick
+    await expect.poll(() => held.count, { timeout: 10_000 }).toBe(1)
+    await sessions.revokeUser('ann')
+    await proven
+    held.release()
+    expect(await reading).toBe('ann')
+    expect(await browser.whoAmI(near)).toBeUndefined()
+  }, 60_000)
+
   test('a revocation reaches the other process long before the lease would end', async () => {
     const { schema, sessions } = await fixture()
     const near = createSessions({
@@ -199,9 +239,7 @@ describe.skipIf(postgres.missing)('law 9: a near cache over Postgres in another 
     const cookies = await signedIn(sessions, 10)
     await warm(peer, cookies)
     const [lost, again] = [peer.isNear('lost'), peer.isNear('proven')]
-    await pool.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%LISTEN "${schema}"%' AND pid <> pg_backend_pid()`,
-    )
+    await endListening(pool, schema)
     await lost
     await again
     await warm(peer, cookies)

@@ -6,6 +6,8 @@ export interface TcpProxy {
   readonly url: string
   /** Holds answers back for so many milliseconds. */
   delayMs: number
+  /** Holds back what the server says from now on, on every connection. */
+  hold(): HeldAnswers
   /** True: nothing is passed on in either direction, and nothing is closed: packets dropped. */
   silent: boolean
   /** The next answer on each connection is cut after its first half, and the connection destroyed. */
@@ -13,10 +15,19 @@ export interface TcpProxy {
   close(): Promise<void>
 }
 
+/** What a proxy holds back. */
+export interface HeldAnswers {
+  /** How many pieces have come. */
+  readonly count: number
+  /** Passes them on, and holds no more. */
+  release(): void
+}
+
 /** A proxy of our own in front of a server on this machine. */
 export async function startTcpProxy(port: number): Promise<TcpProxy> {
   const pairs = new Set<readonly [Socket, Socket]>()
   const toCut = new Set<Socket>()
+  let held: (() => void)[] | undefined
   const server = createServer(client => {
     const upstream = connect(port, '127.0.0.1')
     const pair = [client, upstream] as const
@@ -30,7 +41,8 @@ export async function startTcpProxy(port: number): Promise<TcpProxy> {
     upstream.on('data', bytes => {
       if (proxy.silent) return
       if (toCut.delete(client)) return void client.write(bytes.subarray(0, Math.ceil(bytes.length / 2)), end)
-      if (proxy.delayMs === 0) client.write(bytes)
+      if (held) held.push(() => client.write(bytes))
+      else if (proxy.delayMs === 0) client.write(bytes)
       else setTimeout(() => client.write(bytes), proxy.delayMs)
     })
   })
@@ -40,6 +52,20 @@ export async function startTcpProxy(port: number): Promise<TcpProxy> {
     url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
     delayMs: 0,
     silent: false,
+    hold() {
+      const pieces: (() => void)[] = []
+      held = pieces
+      const release = () => {
+        held = undefined
+        for (const pass of pieces.splice(0)) pass()
+      }
+      return {
+        get count() {
+          return pieces.length
+        },
+        release,
+      }
+    },
     cutNextAnswers() {
       for (const [client] of pairs) toCut.add(client)
     },
