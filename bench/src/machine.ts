@@ -24,7 +24,7 @@ const LIBRARIES = [
 
 /** What a reader must know to judge the numbers; nothing that tells whose machine it was. */
 export async function describeMachine(cores: Cores, schedule: Schedule): Promise<Readonly<Record<string, string>>> {
-  const { rounds, sliceMs, connections } = schedule
+  const { starts, rounds, sliceMs, connections } = schedule
   return {
     ...describeHost(),
     cores:
@@ -32,7 +32,7 @@ export async function describeMachine(cores: Cores, schedule: Schedule): Promise
         ? 'not bound: no taskset, or a single core'
         : `server on ${cores.server}, load and the stores' servers on ${cores.load}`,
     stores: await storeVersions(),
-    schedule: `${rounds} rounds of ${sliceMs} ms a subject, ${connections} keep-alive connections`,
+    schedule: `servers started ${starts} times, each time ${rounds} rounds of ${sliceMs} ms a subject, ${connections} keep-alive connections`,
     libraries: (await Promise.all(LIBRARIES.map(version))).join(', '),
   }
 }

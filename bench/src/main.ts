@@ -28,9 +28,8 @@ async function measure(options: BenchOptions): Promise<Findings> {
   const stores = await startStoreServers(neededBy(options), cores.load)
   for (const [name, why] of stores.missing) missing.set(name, why)
   try {
-    const servers = await startServers(subjects, cores.server)
-    const throughput = await measureThroughput(servers, schedule, cores)
-    await stopServers(servers)
+    const { throughput, failed } = await measureThroughput(subjects, schedule, cores)
+    for (const [name, why] of failed) missing.set(name, why)
     // Fresh processes: code that has long served a network is compiled for other shapes of request than the loop's.
     const loops = await startServers(
       subjects.filter(({ name, inProcess }) => inProcess && throughput.has(name)),
@@ -38,7 +37,6 @@ async function measure(options: BenchOptions): Promise<Findings> {
     )
     const inProcess = await measureInProcess(loops, loopRounds, loopMs)
     await stopServers(loops)
-    for (const [name, why] of servers.failed) missing.set(name, why)
     const storeCalls = (await orMissing('store calls', missing, countStoreCalls)) ?? []
     const parts = await measureParts(options, cores, missing)
     const machine = await describeMachine(cores, schedule)

@@ -1,5 +1,6 @@
 import { list, percent, table } from './markdown.ts'
 import type { Bytes } from './measure/bytes.ts'
+import { addedBy } from './measure/in-process.ts'
 import type { LoginLoad } from './measure/logins.ts'
 import type { Revocation } from './measure/revocation.ts'
 import type { StoreCalls } from './measure/store-calls.ts'
@@ -167,13 +168,9 @@ export function addedInProcess({
   subjects,
   inProcess,
 }: Findings): readonly { name: string; title: string; addedUs: number; range: readonly [number, number] }[] {
-  const limit = inProcess.get('express-limit')
-  if (limit === undefined) return []
   return subjects.flatMap(({ name, title, role }) => {
-    const own = inProcess.get(name)
-    if (own === undefined || role === 'limit') return []
-    const added = own.map((cost, round) => cost - limit[round]!)
-    return [{ name, title, addedUs: median(added), range: range(added) }]
+    const added = addedBy(name, inProcess)
+    return added === undefined || role === 'limit' ? [] : [{ name, title, addedUs: median(added), range: range(added) }]
   })
 }
 

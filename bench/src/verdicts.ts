@@ -1,3 +1,4 @@
+import { addedBy } from './measure/in-process.ts'
 import type { Findings } from './report.ts'
 import { median } from './statistics.ts'
 
@@ -19,11 +20,21 @@ export function verdictsOn(findings: Findings): readonly Verdict[] {
 
 function speed(findings: Findings): readonly Verdict[] {
   return [
+    ...atLeast(findings, 'memory, of the limit', 'express-coatcheck-memory', 'express-limit', 0.9),
+    ...atLeast(findings, 'sqlite, of the limit', 'express-coatcheck-sqlite', 'express-limit', 0.8),
+    ...inProcess(findings),
     ...atLeast(findings, 'near cache on Redis, of the limit', 'express-coatcheck-redis-near', 'express-limit', 0.9),
     ...atLeast(findings, 'near cache on Postgres, of the limit', 'express-coatcheck-postgres-near', 'express-limit', 0.9),
     ...atLeast(findings, 'strict Redis, to connect-redis', 'express-coatcheck-redis', 'express-session-redis', 1.5),
     ...atLeast(findings, 'strict Postgres, to connect-pg-simple', 'express-coatcheck-postgres', 'express-session-postgres', 3),
   ]
+}
+
+function inProcess({ inProcess }: Findings): readonly Verdict[] {
+  const added = addedBy('express-coatcheck-memory', inProcess)
+  if (added === undefined) return []
+  const us = median(added)
+  return [{ title: 'memory, added in process', asked: '1.5 µs or less', measured: `${us.toFixed(1)} µs`, met: us <= 1.5 }]
 }
 
 /** One subject's requests a second by another's of the same round, in the median. */

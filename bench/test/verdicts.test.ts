@@ -39,6 +39,17 @@ test('a ratio is that of the same round, in the median', () => {
   expect(judged({ throughput: strict(rates(149, 298, 500)) })).toEqual([['1.49', false]])
 })
 
+test('what a session adds in process is the difference to the limit of the same round, in the median', () => {
+  const costs = (own: readonly number[]) => ({
+    inProcess: new Map([
+      ['express-limit', [20, 30, 40]],
+      ['express-coatcheck-memory', own],
+    ]),
+  })
+  expect(judged(costs([21.5, 31, 50]))).toEqual([['1.5 µs', true]])
+  expect(judged(costs([21.6, 31.6, 40]))).toEqual([['1.6 µs', false]])
+})
+
 test('a revocation may take 10 ms, or three bare round trips where that is more', () => {
   const revocation = (refused: number, bare: number) =>
     judged({

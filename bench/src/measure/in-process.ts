@@ -19,6 +19,12 @@ export async function measureInProcess(
   return costs
 }
 
+/** What a subject's loop cost beyond the limit's of the same round; undefined where one was not measured. */
+export function addedBy(name: string, costs: ReadonlyMap<string, readonly number[]>): readonly number[] | undefined {
+  const limit = costs.get('express-limit')
+  return limit && costs.get(name)?.map((cost, round) => cost - limit[round]!)
+}
+
 async function loop(child: Child, ms: number): Promise<number> {
   const { requests, cpuUs } = await child.ask<LoopResult>({ do: 'loop', ms })
   return cpuUs / requests

@@ -5,6 +5,9 @@ import type { SubjectEntry } from '../subject.ts'
 
 /** How long and how often. */
 export interface Schedule {
+  /** How often the servers are started anew: two of the same code differ by some microseconds, for as long as they run. */
+  readonly starts: number
+  /** After each start. */
   readonly rounds: number
   readonly sliceMs: number
   readonly warmMs: number
@@ -77,15 +80,33 @@ export async function stopServers({ running }: Started): Promise<void> {
 
 /**
  * Every server under load, one at a time, in short slices that go round: what disturbs the machine for a while disturbs
- * all of them.
+ * all of them. A subject whose server failed at one of the starts is not in the map but among the failed.
  *
  * @throws Error at the first wrong answer: a bench of wrong answers measures nothing
  */
 export async function measureThroughput(
-  { running }: Started,
+  subjects: readonly SubjectEntry[],
   schedule: Schedule,
   cores: Cores,
-): Promise<ReadonlyMap<string, Throughput>> {
+): Promise<{ readonly throughput: ReadonlyMap<string, Throughput>; readonly failed: ReadonlyMap<string, string> }> {
+  const failed = new Map<string, string>()
+  const throughput = new Map<string, Throughput>()
+  for (let start = 0; start < schedule.starts; start++) {
+    process.stderr.write(`start ${start + 1} of ${schedule.starts}\n`)
+    const servers = await startServers(subjects, cores.server)
+    for (const [name, why] of servers.failed) failed.set(name, why)
+    await runRounds(servers.running, schedule, cores)
+    for (const { name, slices: own, requestBytes, responseBytes } of servers.running) {
+      const before = throughput.get(name)?.slices ?? []
+      throughput.set(name, { slices: [...before, ...own], requestBytes, responseBytes })
+    }
+    await stopServers(servers)
+  }
+  for (const name of failed.keys()) throughput.delete(name)
+  return { throughput, failed }
+}
+
+async function runRounds(running: readonly Running[], schedule: Schedule, cores: Cores): Promise<void> {
   const { child: load } = await Child.start('load.ts', [], cores.load)
   for (const server of running) await slice(server, load, { ...schedule, sliceMs: schedule.firstWarmMs })
   for (let round = 0; round < schedule.rounds; round++) {
@@ -93,7 +114,6 @@ export async function measureThroughput(
     process.stderr.write(`round ${round + 1} of ${schedule.rounds}\n`)
   }
   await load.stop()
-  return new Map(running.map(({ name, slices, requestBytes, responseBytes }) => [name, { slices, requestBytes, responseBytes }]))
 }
 
 /** Each round begins with another one, so that nobody always follows the same neighbour's cold caches first. */
