@@ -17,6 +17,7 @@ import { type AuthOptions, type AuthSettings, settingsFrom } from './options.ts'
 import { PasswordHasher } from './passwords/hasher.ts'
 import { refuseNewPassword } from './passwords/policy.ts'
 import type { Turn } from './passwords/queue.ts'
+import { SignedSalts } from './passwords/signed-salts.ts'
 import { type ResetClaim, ResetTokens } from './reset-token.ts'
 import {
   type ChangeResult,
@@ -84,6 +85,7 @@ export class Auth {
   readonly #throttle: Throttle
   readonly #devices: KnownDevices
   readonly #resets: ResetTokens
+  readonly #salts: SignedSalts
   /** Who sets a password by a link right now, in this process. */
   readonly #resetting = new Set<UserId>()
   readonly #nobody: UserId = randomUUID()
@@ -101,6 +103,7 @@ export class Auth {
     )
     this.#devices = new KnownDevices(sessions.deriveKeys('auth device'), settings.deviceMs, settings.now)
     this.#resets = new ResetTokens(sessions.deriveKeys('auth reset'), sessions.deriveKeys('auth reset fingerprint'))
+    this.#salts = new SignedSalts(sessions.deriveKeys('auth salt'))
     this.#unlisten = sessions.on('session.superseded', ({ id, ip }) => this.#tellReuse(id, ip))
   }
 
@@ -169,13 +172,14 @@ export class Auth {
    * gives this one a new token (ASVS 5.0 6.2.3, 7.4.3).
    *
    * @throws CoatcheckError as `reauthenticate`, and `STORE_UNAVAILABLE` where the other sessions could not be ended: the
-   *   person should try again
+   *   person should try again, with the same form; it is finished then, also where the new password is stored already
    */
   async changePassword(session: Session, { password, newPassword }: ChangeForm): Promise<ChangeResult> {
     const proof = await this.#proveAgain(session, password)
-    if (!proof.ok) return proof
+    if (!proof.ok) return proof.reason === 'invalid' ? this.#finishChange(session, newPassword) : proof
     const { userId, attempt, credentials } = proof
-    const hashed = await this.#newString(newPassword, credentials?.about, 'known')
+    const salt = this.#salts.make(`session ${session.id}`)
+    const hashed = await this.#newString('known', newPassword, credentials?.about, salt)
     if (!hashed.ok) return hashed
     // Whoever was signed out by an administrator since the proof is refused here, before anything is changed. It comes
     // before our own revocation, which would be taken for one.
@@ -198,7 +202,7 @@ export class Auth {
    * @throws CoatcheckError `HASHING_OVERLOADED`
    */
   hashPassword(password: string, about: readonly string[] = []): Promise<HashResult> {
-    return this.#newString(password, about, 'stranger')
+    return this.#newString('stranger', password, about)
   }
 
   /**
@@ -238,7 +242,8 @@ export class Auth {
    * Sets a new password by the token of a reset mail, and ends every session of the person; nobody is signed in by it
    * (ASVS 5.0 6.4.3). The browser counts as known from now on: a way in for an owner whose account strangers hammer.
    *
-   * @throws CoatcheckError `HASHING_OVERLOADED`, `STORE_UNAVAILABLE`
+   * @throws CoatcheckError `HASHING_OVERLOADED`, and `STORE_UNAVAILABLE` where the sessions could not be ended: the person
+   *   should try again, with the same link; it is finished then, also where the new password is stored already
    */
   async resetPassword(session: Session, { token, password }: ResetForm): Promise<ResetResult> {
     const request = this.#sessions.requestOf(session)
@@ -248,7 +253,7 @@ export class Auth {
     if (this.#resetting.has(claim.userId)) return INVALID
     this.#resetting.add(claim.userId)
     try {
-      return await this.#resetBy(claim, request, password)
+      return await this.#resetBy(token, claim, request, password)
     } finally {
       this.#resetting.delete(claim.userId)
     }
@@ -296,11 +301,14 @@ export class Auth {
     this.#settings.limiter.close?.()
   }
 
-  async #resetBy(claim: ResetClaim, request: SessionRequest, password: string): Promise<ResetResult> {
+  async #resetBy(token: string, claim: ResetClaim, request: SessionRequest, password: string): Promise<ResetResult> {
     const { userId } = claim
+    const setter = `link ${token}`
     const credentials = await this.#users.findCredentials(userId)
-    if (!credentials || credentials.disabled || !this.#resets.isFor(claim, credentials)) return INVALID
-    const hashed = await this.#newString(password, credentials.about, 'known')
+    if (!credentials || credentials.disabled) return INVALID
+    if (this.#salts.isBy(setter, credentials.passwordHash)) return this.#finishReset(request, userId, password)
+    if (!this.#resets.isFor(claim, credentials)) return INVALID
+    const hashed = await this.#newString('known', password, credentials.about, this.#salts.make(setter))
     if (!hashed.ok) return hashed
     const change = { userId, passwordHash: hashed.passwordHash, replaces: credentials.passwordHash, why: 'reset' } as const
     await this.#sessions.revokeUser(userId)
@@ -309,10 +317,32 @@ export class Auth {
     return { ok: true, userId }
   }
 
-  async #newString(password: string, about: readonly string[] | undefined, turn: Turn): Promise<HashResult> {
-    const refusal = await refuseNewPassword(password, about ?? [], this.#settings.policy)
+  /**
+   * This link has set the password, and an outage may have kept it from ending the sessions. Whoever sends the same password
+   * again is told so; other ones are guesses, and count.
+   */
+  async #finishReset(request: SessionRequest, userId: UserId, password: string): Promise<ResetResult> {
+    await this.#sessions.revokeUser(userId)
+    const proof = await this.#prove(request, userId, password)
+    return proof.ok ? { ok: true, userId } : INVALID
+  }
+
+  /** This session has set the password, and an outage may have kept it from ending the others: then the new one proves it. */
+  async #finishChange(session: Session, newPassword: string): Promise<ChangeResult> {
+    assertSignedIn(session)
+    const { userId, id } = session
+    const credentials = await this.#users.findCredentials(userId)
+    if (!this.#salts.isBy(`session ${id}`, credentials?.passwordHash)) return INVALID
+    const proof = await this.#proveAgain(session, newPassword)
+    if (!proof.ok) return proof
+    await this.#sessions.revokeUser(userId, id === undefined ? {} : { except: id })
+    return OK
+  }
+
+  async #newString(turn: Turn, password: string, about: readonly string[] = [], salt?: Buffer): Promise<HashResult> {
+    const refusal = await refuseNewPassword(password, about, this.#settings.policy)
     if (refusal !== undefined) return weak(refusal)
-    return { ok: true, passwordHash: await this.#hasher.hash(password, turn) }
+    return { ok: true, passwordHash: await this.#hasher.hash(password, turn, salt) }
   }
 
   async #find(identifier: string): Promise<UserId | undefined> {
@@ -344,13 +374,16 @@ export class Auth {
 
   async #proveAgain(session: Session, password: string): Promise<Proof | Invalid | Throttled> {
     assertSignedIn(session)
-    const { userId } = session
+    return this.#prove(this.#sessions.requestOf(session), session.userId, password)
+  }
+
+  async #prove(request: SessionRequest, userId: UserId, password: string): Promise<Proof | Invalid | Throttled> {
     if (!isUsablePassword(password)) return INVALID
     const reservation = await this.#throttle.reauthentication(accountOf(userId))
     if (!reservation.ok) return throttled(reservation)
     const checked = await this.#check(reservation, 'known', password, userId)
     if (checked.failure !== undefined) {
-      this.#events.emit('reauthentication.failed', { ...clientOf(this.#sessions.requestOf(session)), userId })
+      this.#events.emit('reauthentication.failed', { ...clientOf(request), userId })
       return INVALID
     }
     await reservation.succeed()

@@ -6,21 +6,21 @@ import { HASH_BYTES, type HashingCost, SALT_BYTES } from './strength.ts'
 
 /** What a hashing thread is asked for: plain data, so that it can be posted. */
 export type HashJob =
-  | { readonly kind: 'hash'; readonly password: string; readonly cost: HashingCost }
+  | { readonly kind: 'hash'; readonly password: string; readonly cost: HashingCost; readonly salt?: Uint8Array }
   | { readonly kind: 'verify'; readonly password: string; readonly stored: string; readonly parsed: StoredPassword }
 
 /** Computes the one hash of a job: a new string, or whether the password is the stored one's. Takes its time. */
 export function compute(job: HashJob): string | boolean {
-  return job.kind === 'hash' ? newString(job.password, job.cost) : matches(job.password, job.stored, job.parsed)
+  return job.kind === 'hash' ? newString(job.password, job.cost, job.salt) : matches(job.password, job.stored, job.parsed)
 }
 
-function newString(password: string, { memoryKiB, passes }: HashingCost): string {
+function newString(password: string, { memoryKiB, passes }: HashingCost, salt?: Uint8Array): string {
   return argon2HashSync(password, {
     memoryCost: memoryKiB,
     timeCost: passes,
     parallelism: 1,
     outputLen: HASH_BYTES,
-    salt: randomBytes(SALT_BYTES),
+    salt: salt ?? randomBytes(SALT_BYTES),
   })
 }
 

@@ -57,11 +57,12 @@ export class PasswordHasher {
   /**
    * A new string for `password`, by today's setting. Does not ask whether the password is a good one.
    *
+   * @param salt random unless given
    * @throws CoatcheckError `HASHING_OVERLOADED`
    */
-  async hash(password: string, turn: Turn = 'known'): Promise<string> {
+  async hash(password: string, turn: Turn = 'known', salt?: Uint8Array): Promise<string> {
     const { memoryKiB, passes } = this.#settings
-    return String(await this.#compute(turn, { kind: 'hash', password, cost: { memoryKiB, passes } }))
+    return String(await this.#compute(turn, { kind: 'hash', password, cost: { memoryKiB, passes }, ...(salt && { salt }) }))
   }
 
   /**
