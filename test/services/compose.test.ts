@@ -15,8 +15,8 @@ const text = readFileSync(join(root, 'compose.yaml'), 'utf8')
 const contributing = readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8')
 const compose: Compose = parse(text, { strict: true, uniqueKeys: true })
 
-/** What no single container can be. */
-const ELSEWHERE = ['redis-cluster', 'chromium']
+/** What no single container can be, or nobody but a test needs. */
+const ELSEWHERE = ['redis-cluster', 'pgbouncer', 'pg_basebackup', 'chromium']
 
 const servers = Object.entries(services).filter(([name]) => !ELSEWHERE.includes(name))
 

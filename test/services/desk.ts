@@ -16,8 +16,8 @@ export interface Desk {
 /** Opens the desk on a port of 127.0.0.1. */
 export async function openDesk(): Promise<Desk> {
   const asked = new Map<ServiceName, Promise<Started>>()
-  const take = (name: ServiceName) => {
-    const started = asked.get(name) ?? startService(name)
+  const take = (name: ServiceName): Promise<Started> => {
+    const started = asked.get(name) ?? startService(name, take)
     asked.set(name, started)
     return started
   }

@@ -77,7 +77,7 @@ async function build(): Promise<Program | Missing> {
   if (which(['ferretdb'], [cache]) === path) return { path, how: 'go build' }
   const go = which(['go'], ['/usr/local/go/bin'])
   if (!go) return { missing: 'no go' }
-  if (process.env.COATCHECK_INSTALL === '0') return { missing: 'COATCHECK_INSTALL=0' }
+  if (process.env.COATCHECK_INSTALL === '0') return { missing: 'COATCHECK_INSTALL=0 forbids installing it' }
   say('building FerretDB with go (COATCHECK_INSTALL=0 refuses)')
   try {
     await mkdir(cache, { recursive: true })

@@ -1,12 +1,12 @@
 import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { find, type Missing } from './machine.ts'
-import { type Recipe, type Server, startServer } from './server.ts'
+import type { Recipe } from './server.ts'
 
 const wanted = { commands: ['pgbouncer'], alsoIn: () => ['/usr/sbin'], debian: ['pgbouncer'] }
 
 /** How to run PgBouncer here, in front of the PostgreSQL at this URL: each transaction may have another connection. */
-async function pgbouncerRecipe(upstream: string): Promise<Recipe | Missing> {
+export async function pgbouncerRecipe(upstream: string): Promise<Recipe | Missing> {
   const program = await find(wanted)
   if ('missing' in program) return program
   const { hostname, port, username, password, pathname } = new URL(upstream)
@@ -30,12 +30,6 @@ async function pgbouncerRecipe(upstream: string): Promise<Recipe | Missing> {
     command: ({ folder }) => [program.path, settingsFile(folder)],
     url: own => `postgres://${username}:${password}@127.0.0.1:${own}${pathname}`,
   }
-}
-
-/** A transaction pooler of the caller's own before a PostgreSQL. */
-export async function startPgbouncer(upstream: string): Promise<Server | Missing> {
-  const recipe = await pgbouncerRecipe(upstream)
-  return 'missing' in recipe ? recipe : startServer(recipe)
 }
 
 const settingsFile = (folder: string) => join(folder, 'pgbouncer.ini')

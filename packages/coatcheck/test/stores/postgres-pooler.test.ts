@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { Client, Pool } from 'pg'
 import { afterAll, describe, expect, test } from 'vitest'
-import { say } from '../../../../test/services/machine.ts'
-import { startPgbouncer } from '../../../../test/services/pgbouncer.ts'
 import { service } from '../../../../test/services/service.ts'
 import { createSessions } from '../../src/core/sessions.ts'
 import { migrate, postgresStore } from '../../src/stores/postgres.ts'
@@ -11,15 +9,13 @@ import { later, nextVersion, storedRecord } from '../../src/testing/records.ts'
 import { Browser, SECRET } from '../core/world.ts'
 
 const postgres = await service('postgres')
-const pooler = postgres.url === undefined ? { missing: 'no Postgres' } : await startPgbouncer(postgres.url)
-if ('missing' in pooler) say(`pgbouncer: NOT TESTED: ${pooler.missing}`)
+const pooler = await service('pgbouncer')
 const direct = postgres.url ?? ''
-const pooled = 'missing' in pooler ? '' : pooler.url
+const pooled = pooler.url ?? ''
 
 const endings: (() => Promise<unknown>)[] = []
 afterAll(async () => {
   for (const end of endings.reverse()) await end()
-  if (!('missing' in pooler)) await pooler.stop()
 })
 
 function newPool(connectionString: string): Pool {
@@ -29,7 +25,7 @@ function newPool(connectionString: string): Pool {
   return pool
 }
 
-describe.skipIf('missing' in pooler)('the postgres store through a transaction pooler', () => {
+describe.skipIf(pooler.missing)('the postgres store through a transaction pooler', () => {
   const [one, two] = [newPool(pooled), newPool(pooled)]
   const listen = () => new Client(direct)
 

@@ -1,9 +1,7 @@
-import { realpathSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, Pool } from 'pg'
 import { afterAll, describe, expect, test } from 'vitest'
-import { say, which } from '../../../../test/services/machine.ts'
 import { postgresRecipe, startPostgres } from '../../../../test/services/postgres.ts'
 import { type Server, startServer } from '../../../../test/services/server.ts'
 import { service } from '../../../../test/services/service.ts'
@@ -12,25 +10,13 @@ import { migrate, postgresStore } from '../../src/stores/postgres.ts'
 import { later, nextVersion, preparedRecord, storedRecord } from '../../src/testing/records.ts'
 import { Browser, SECRET } from '../core/world.ts'
 
-const postgres = await service('postgres')
-const missing = postgres.missing ?? (await whyNoReplica())
-if (missing) say(`a replica of postgres: NOT TESTED: ${missing}`)
+const basebackup = await service('pg_basebackup')
 
 const LEASE_MS = 1000
 const endings: (() => unknown)[] = []
 afterAll(async () => {
   for (const end of endings.reverse()) await end()
 })
-
-async function whyNoReplica(): Promise<string | undefined> {
-  const recipe = await postgresRecipe()
-  if ('missing' in recipe) return recipe.missing
-  return basebackup(recipe.command({ port: 0, folder: '' })[0]) ? undefined : 'no pg_basebackup on PATH or beside postgres'
-}
-
-function basebackup(postgres: string): string | undefined {
-  return which(['pg_basebackup'], [dirname(realpathSync(postgres))])
-}
 
 async function startPrimary(): Promise<Server> {
   const server = await startPostgres()
@@ -47,8 +33,7 @@ async function startReplica(primary: Server): Promise<Server> {
     ...recipe,
     says: /ready to accept read-only connections/,
     prepare: async (place, run) => {
-      const copy = basebackup(recipe.command(place)[0]) ?? ''
-      await run([copy, '-d', primary.url, '-D', join(place.folder, 'data'), '-R', '-c', 'fast', '--no-sync'])
+      await run([basebackup.url ?? '', '-d', primary.url, '-D', join(place.folder, 'data'), '-R', '-c', 'fast', '--no-sync'])
     },
   })
   endings.push(() => server.stop())
@@ -62,7 +47,7 @@ function newPool(url: string): Pool {
   return pool
 }
 
-describe.skipIf(missing)('a replica of Postgres', () => {
+describe.skipIf(basebackup.missing)('a replica of Postgres', () => {
   test('law 9: answers nothing, since it may not have heard of what was ended', async () => {
     const primary = await startPrimary()
     const store = postgresStore(await migrated(primary))
