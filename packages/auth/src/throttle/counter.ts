@@ -1,4 +1,5 @@
 import { CoatcheckError } from 'coatcheck'
+import { answered, Backend } from './backend.ts'
 import type { Count, Limiter, RateLimiter } from './limiter.ts'
 
 /** So many tries in a window of so many seconds. */
@@ -27,8 +28,6 @@ export interface Refused extends Counted {
   readonly waitMs: number
 }
 
-/** A backend that says nothing for so long is down. */
-const ANSWERS_WITHIN_MS = 3000
 /** A window this near to its end is not given anything back: the answer could arrive in the next one. */
 const MARGIN_MS = 1000
 
@@ -39,9 +38,11 @@ const MARGIN_MS = 1000
 export class Counter {
   readonly #limiter: RateLimiter
   readonly #window: Window
+  readonly #backend: Backend
 
-  constructor(limiter: Limiter, name: string, window: Window) {
+  constructor(limiter: Limiter, name: string, window: Window, backend = new Backend()) {
     this.#window = window
+    this.#backend = backend
     const { tries, seconds } = window
     this.#limiter = limiter.create({ keyPrefix: `coatcheck:tries:${name}:${seconds}`, points: tries, duration: seconds })
     refuseInexact(this.#limiter)
@@ -50,10 +51,15 @@ export class Counter {
   /**
    * Takes a try.
    *
+   * @param late hears of a try that was counted after we had stopped waiting for it
    * @throws CoatcheckError `LIMITER_UNAVAILABLE`
    */
-  async take(key: string): Promise<Taken | Refused> {
-    const { within, count } = await answered(() => this.#limiter.consume(key).then(asWithin, asBeyond))
+  async take(key: string, late: (counted: Taken | Refused) => void = () => {}): Promise<Taken | Refused> {
+    const consume = () => this.#limiter.consume(key).then(asWithin, asBeyond)
+    return this.#outcome(await this.#backend.count(consume, answer => late(this.#outcome(answer))))
+  }
+
+  #outcome({ within, count }: Answer): Taken | Refused {
     const waitMs = count.msBeforeNext >= 0 ? count.msBeforeNext : this.#window.seconds * 1000
     const endsAt = performance.now() + waitMs
     return within ? { taken: true, endsAt, last: count.consumedPoints >= this.#window.tries } : { taken: false, endsAt, waitMs }
@@ -91,26 +97,6 @@ function asBeyond(reason: unknown): Answer {
 function isCount(value: unknown): value is Count {
   if (typeof value !== 'object' || value === null || value instanceof Error) return false
   return 'msBeforeNext' in value && 'consumedPoints' in value
-}
-
-/**
- * What the backend answers, within three seconds.
- *
- * @throws CoatcheckError `LIMITER_UNAVAILABLE`: nobody's password is checked uncounted
- */
-export async function answered<Result>(call: () => Promise<Result>): Promise<Result> {
-  const { promise: late, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error(`no answer within ${ANSWERS_WITHIN_MS} ms`)), ANSWERS_WITHIN_MS)
-  try {
-    return await Promise.race([call(), late])
-  } catch (cause) {
-    throw new CoatcheckError('LIMITER_UNAVAILABLE', 'The login throttle cannot count, so no password is checked. Try again.', {
-      cause,
-      retryAfter: 1,
-    })
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 /** Settings of `rate-limiter-flexible` under which a count is not what was taken minus what was given back. */

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { addressBucket } from './address.ts'
-import { answered, type Counted, Counter, type Refused, type Window } from './counter.ts'
+import { answered, Backend } from './backend.ts'
+import { type Counted, Counter, type Refused, type Taken, type Window } from './counter.ts'
 import type { Limiter } from './limiter.ts'
 import type { Limits } from './limits.ts'
 
@@ -75,9 +76,10 @@ export class Throttle {
     this.#limiter = limiter
     this.#key = key
     this.#failed = failed
+    const backend = new Backend()
     const made = Object.entries(windows).map(([name, list]) => [
       name,
-      list.map(window => new Counter(limiter, nameOf(name), window)),
+      list.map(window => new Counter(limiter, nameOf(name), window, backend)),
     ])
     this.#counters = Object.fromEntries(made) as { [Name in keyof Limits]: readonly Counter[] }
   }
@@ -118,24 +120,20 @@ export class Throttle {
     try {
       await this.#ready()
       for (const link of links) {
-        const outcome = await link.counter.take(link.key)
+        const outcome = await link.counter.take(link.key, counted => this.#giveBack(undone(link, counted)))
         if (!outcome.taken) return await this.#refuse(link, outcome, taken)
         taken.push({ ...link, counted: outcome, last: outcome.last })
       }
     } catch (error) {
-      await this.#giveBack(taken)
+      // Not waited for: it is the same backend.
+      void this.#giveBack(taken)
       throw error
     }
     return this.#reservation(taken)
   }
 
-  /**
-   * Nothing was looked at, so nothing stays counted: or a burst would fill a day with what a minute refused. But not in
-   * the counts that a correct password clears: what is given back after the clearing would be credit.
-   */
   async #refuse(link: Link, refused: Refused, taken: readonly CountedLink[]): Promise<Refusal> {
-    const beyond = CLEARED.includes(link.limit) ? [] : [{ ...link, counted: refused, last: false }]
-    await this.#giveBack([...taken, ...beyond])
+    await this.#giveBack([...taken, ...undone(link, refused)])
     return { ok: false, limit: link.limit, retryAfter: Math.max(1, Math.ceil(refused.waitMs / 1000)) }
   }
 
@@ -172,6 +170,14 @@ export class Throttle {
     const prepared = this.#prepared
     await answered(() => prepared)
   }
+}
+
+/**
+ * Nothing was looked at, so nothing stays counted: or a burst would fill a day with what a minute refused. But what was
+ * refused does in the counts that a correct password clears: given back after the clearing it would be credit.
+ */
+function undone(link: Link, counted: Taken | Refused): readonly CountedLink[] {
+  return !counted.taken && CLEARED.includes(link.limit) ? [] : [{ ...link, counted, last: false }]
 }
 
 function back({ counter, key, counted }: CountedLink): Promise<void> {

@@ -343,7 +343,7 @@ describe('what a correct password forgets, and what not', () => {
     expect(await attack(here, 'after a burst of 1000 that computed 10', guesses)).toMatchObject({ hashes: 90 })
   })
 
-  // Fails where `#refuse` gives back in the counts that a success clears (`CLEARED` in throttle.ts).
+  // Fails where `undone` gives back in the counts that a success clears (`CLEARED` in throttle.ts).
   test('a correct password in the middle of a flood from its own address leaves the flood no credit', async () => {
     const wide = [{ tries: 10_000, seconds: 3600 }]
     const ten = [{ tries: 10, seconds: 3600 }]

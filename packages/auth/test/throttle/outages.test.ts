@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRedisNonAtomic } from 'rate-limiter-flexible'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startPostgres } from '../../../../test/services/postgres.ts'
@@ -28,13 +29,31 @@ const UNAVAILABLE = { code: 'LIMITER_UNAVAILABLE', status: 503, retryAfter: 1 }
 /** Installs it where it is not there yet; what cannot be had is in the run's summary. */
 const lacking = { redis: (await service('redis')).missing, postgres: (await service('postgres')).missing }
 
+async function pause(server: Server) {
+  server.pause()
+  return async () => server.resume()
+}
+
+/** A Postgres whose main process is frozen still serves the connections that it has. */
+async function lockTable({ url }: Server) {
+  const other = new pg.Client({ connectionString: url })
+  await other.connect()
+  await other.query('BEGIN; LOCK TABLE tries')
+  return () => other.end()
+}
+
 const kinds = [
-  { name: 'redis', start: startRedis, address: (url: string): Address => ({ kind: 'redis', url }) },
-  { name: 'ioredis', start: startRedis, address: (url: string): Address => ({ kind: 'ioredis', url }) },
-  { name: 'postgres', start: startPostgres, address: (url: string): Address => ({ kind: 'postgres', url, table: 'tries' }) },
+  { name: 'redis', start: startRedis, hang: pause, address: (url: string): Address => ({ kind: 'redis', url }) },
+  { name: 'ioredis', start: startRedis, hang: pause, address: (url: string): Address => ({ kind: 'ioredis', url }) },
+  {
+    name: 'postgres',
+    start: startPostgres,
+    hang: lockTable,
+    address: (url: string): Address => ({ kind: 'postgres', url, table: 'tries' }),
+  },
 ].filter(({ name }) => (name === 'postgres' ? lacking.postgres : lacking.redis) === undefined)
 
-describe.each(kinds)('a backend that is down refuses: $name', ({ start, address }) => {
+describe.each(kinds)('a backend that is down refuses: $name', ({ start, hang, address }) => {
   let server: Server
   let opened: Opened
 
@@ -90,6 +109,39 @@ describe.each(kinds)('a backend that is down refuses: $name', ({ start, address 
         { timeout: 15_000 },
       )
       .toBe(true)
+  })
+
+  test('silent: the tries that it counts when it is back do not count, and hardly any are sent to it meanwhile', async () => {
+    let sent = 0
+    const create: Limiter['create'] = options => {
+      const real = opened.limiter.create(options)
+      function consume(key: string) {
+        sent++
+        return real.consume(key)
+      }
+      return { consume, reward: key => real.reward(key), delete: key => real.delete(key) }
+    }
+    const throttle = throttleOn({ ...opened, limiter: { ...opened.limiter, create } })
+    const account = { names: ['user 3'], ip: undefined }
+    const take = () => Promise.allSettled(Array.from({ length: 10 }, () => throttle.login(account)))
+    async function free() {
+      const taken = (await take()).flatMap(outcome => (outcome.status === 'fulfilled' && outcome.value.ok ? [outcome.value] : []))
+      await Promise.all(taken.map(reservation => reservation.giveBack()))
+      return taken.length
+    }
+    expect(await free()).toBe(10)
+    sent = 0
+    const goOn = await hang(server)
+    const startedAt = performance.now()
+    const outcomes = [...(await take()), ...(await take()), ...(await take())]
+    expect(performance.now() - startedAt).toBeLessThan(4000)
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ status: 'rejected', reason: UNAVAILABLE })
+    expect(sent).toBe(10)
+    await sleep(1100)
+    await take()
+    expect(sent).toBe(11)
+    await goOn()
+    await expect.poll(free, { timeout: 15_000 }).toBe(10)
   })
 
   test('gone between the try and its end: the login is not failed by that, and it is told', async () => {
