@@ -132,6 +132,9 @@ class MemcachedStore implements SessionStore {
     const epochs = renames ? await this.#begin(record) : item.epochs
     if (epochs === undefined) return 'refused'
     if (!renames && !(await this.#outlives(living.owner, record))) return undefined
+    const { userId } = record
+    const isProlonged = !renames && record.expiresAt > item.record.expiresAt
+    if (isProlonged && userId !== null) await untilLanded(() => this.#file(record, userId))
     const lastSeenAt = Math.max(item.record.lastSeenAt, record.lastSeenAt)
     const next = { record: { ...record, lastSeenAt }, epochs, forgetAt: Math.max(item.forgetAt, forgetAt) }
     return savedBy[await this.#write(record.id, next, token)]

@@ -36,8 +36,8 @@ export interface RedisStoreOptions {
 const EPOCH_TTL_MS = EPOCH_KEPT_MS + 60_000
 /** A file entry outlives its record by this much, so that no clock drops a living session from its person's list. */
 const FILE_SLACK_MS = 3_600_000
-/** An epoch of this hour or the one before is kept, and so for an hour at least. */
-const CLEAN_AFTER_HOURS = 1
+/** No epoch is held against it any more. */
+const HAS_BEGUN = '*'
 const MOST_FILED = 1000
 const MOST_SCANS_A_PAGE = 100
 
@@ -114,12 +114,14 @@ class RedisStore implements SessionStore {
   replace(record: SessionRecord, forgetAt: number): Promise<'saved' | 'conflict' | 'gone' | 'refused'> {
     return this.#guarded('replace', async () => {
       const outcome = await this.#compareAndSet(record, forgetAt, false)
+      if (outcome === 'prolonged' || (outcome === 'repeated' && (await this.#isFiled(record)))) return this.#fileAgain(record)
       // Its first try may have died between the record and the file.
-      if (outcome === 'repeated') return (await this.#isFiled(record)) || (await this.#begin(record)) ? 'saved' : 'refused'
+      if (outcome === 'repeated') return (await this.#begin(record)) ? 'saved' : 'refused'
       if (outcome !== 'renames') return outcome
       if (!(await this.#mayBegin(record))) return 'refused'
       const renamed = await this.#compareAndSet(record, forgetAt, true)
-      if (renamed !== 'saved' && renamed !== 'repeated') return renamed === 'renames' ? 'conflict' : renamed
+      if (renamed === 'renames') return 'conflict'
+      if (renamed === 'conflict' || renamed === 'gone') return renamed
       return (await this.#begin(record)) ? 'saved' : 'refused'
     })
   }
@@ -178,8 +180,7 @@ class RedisStore implements SessionStore {
   revokeUser(userId: string, except?: string): Promise<readonly string[]> {
     return this.#guarded('revokeUser', async () => {
       const { key, person } = this.#place(userId)
-      const args = [person, randomText(MARK_BYTES), encodeHour(hourOf(Date.now())), String(EPOCH_TTL_MS)]
-      const filed = await revokeScript.run(this.#link, [key], args)
+      const filed = await revokeScript.run(this.#link, [key], [person, randomText(MARK_BYTES), String(EPOCH_TTL_MS)])
       const generation = await this.#generation()
       const ids = decodeIndex(bytesOrNothing(filed)).ids.filter(id => id !== except)
       const deleted = await Promise.all(ids.map(id => deleteScript.run(this.#link, [this.#key(id)], ['1', userId])))
@@ -309,13 +310,17 @@ class RedisStore implements SessionStore {
     return (await this.#index(userId)).ids.includes(id)
   }
 
-  async #file(record: SessionRecord): Promise<boolean> {
+  /** A new sign-in of the same person ends later than what is filed of it: once that is past it would be dropped. */
+  async #fileAgain(record: SessionRecord): Promise<'saved'> {
+    await this.#file(record, HAS_BEGUN)
+    return 'saved'
+  }
+
+  async #file(record: SessionRecord, epoch = record.userEpoch): Promise<boolean> {
     if (record.userId === null) return true
     const { key, person } = this.#place(record.userId)
     const endsAt = record.expiresAt + FILE_SLACK_MS
-    const now = Date.now()
-    const [ends, before] = [encodeHour(hourOf(endsAt)), String(hourOf(now) - CLEAN_AFTER_HOURS)]
-    const args = [person, encodeId(record.id), record.userEpoch, ends, before, String(Math.max(endsAt - now, FILE_SLACK_MS))]
+    const args = [person, encodeId(record.id), epoch, encodeHour(hourOf(endsAt)), String(endsAt)]
     return (await fileScript.run(this.#link, [key], args)) === 1
   }
 
@@ -356,10 +361,10 @@ interface Values {
   readonly values: readonly (Buffer | undefined)[]
 }
 
-type Outcome = 'saved' | 'repeated' | 'conflict' | 'gone' | 'renames'
+type Outcome = 'saved' | 'prolonged' | 'repeated' | 'conflict' | 'gone' | 'renames'
 
 function outcomeOf(answer: unknown): Outcome {
-  return textsOf(answer)[0] as Outcome
+  return text(answer) as Outcome
 }
 
 /** The record, unless it belongs to a generation that was ended; without any generation all are dead. */

@@ -1,11 +1,14 @@
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createClient } from 'redis'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { service } from '../../../../test/services/service.ts'
+import { placeOf } from '../../src/stores/redis/user-index.ts'
+import { redisStore } from '../../src/stores/redis.ts'
 import { storeLaws } from '../../src/testing/index.ts'
-import { later, nextVersion, storedRecord } from '../../src/testing/records.ts'
-import { clients, openSpace } from './redis-clients.ts'
+import { HOUR_MS, later, nextVersion, preparedRecord, storedRecord } from '../../src/testing/records.ts'
+import { type ClientName, clients, openSpace, splitClients } from './redis-clients.ts'
 
 const redis = await service('redis')
 
@@ -23,6 +26,65 @@ for (const [name, connect] of Object.entries(clients)) {
       for (const _try of [1, 2]) expect(await store.replace(save, later())).toBe('saved')
       expect(await store.read(record.id)).toEqual(save)
       expect(await store.listByUser('alice', 9)).toHaveLength(1)
+      await close()
+    })
+
+    // Guard: in redis.ts `#fileAgain` files whatever the epoch.
+    test('law 9: who signs in again in a session that outlived its epoch is on file for longer', async () => {
+      const { store, close } = await open()
+      const record = await storedRecord(store, { userId: 'alice', expiresAt: Date.now() - 5 * HOUR_MS })
+      await store.revokeUser('alice', record.id)
+      expect(await store.replace(nextVersion(record, { expiresAt: later() }), later())).toBe('saved')
+      const next = await storedRecord(store, { userId: 'alice' })
+      expect([...(await store.revokeUser('alice'))].sort()).toEqual([record.id, next.id].sort())
+      await close()
+    })
+
+    // Guard: in redis.ts a save that is repeated is filed again.
+    test('law 9: who signs in again and is cut off before that is filed is filed by the next try', async () => {
+      let armed = false
+      const client = await splitClients[name as ClientName](redis.url as string, redis.url as string, () => {
+        if (armed) throw new Error('cut off')
+      })
+      const store = redisStore(client, { prefix: `test:${randomUUID()}:` })
+      // While another session lives, what is filed of this one stays until somebody signs in.
+      const first = await storedRecord(store, { userId: 'alice' })
+      const born = await storedRecord(store, { userId: 'alice', expiresAt: Date.now() - 5 * HOUR_MS })
+      const record = nextVersion(born)
+      // Now the server knows the script, so that the next one is a single command.
+      expect(await store.replace(record, later())).toBe('saved')
+      const again = nextVersion(record, { expiresAt: later() })
+      const cut = store.replace(again, later())
+      armed = true
+      await expect(cut).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+      armed = false
+      expect(await store.read(again.id)).toEqual(again)
+      expect(await store.replace(again, later())).toBe('saved')
+      const next = await storedRecord(store, { userId: 'alice' })
+      expect([...(await store.revokeUser('alice'))].sort()).toEqual([first.id, record.id, next.id].sort())
+      Reflect.get(client, name === 'redis' ? 'destroy' : 'disconnect').call(client)
+    })
+
+    // Guard: in scripts.ts the clock is the server's.
+    test('law 9: a process whose clock is days ahead or behind drops nobody from a list, and no mark of a revocation', async () => {
+      const { store, second, close } = await open()
+      const other = await second()
+      const isNear = (name: string) => placeOf(name).bucket === placeOf('bob').bucket
+      const neighbour = Array.from({ length: 200_000 }, (_, i) => `person-${i}`).find(isNear) ?? ''
+      const alices = await storedRecord(store, { userId: 'alice', expiresAt: later() })
+      const overtaken = await preparedRecord(store, { userId: 'bob' })
+      for (const days of [-3, 3]) {
+        vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + days * 24 * HOUR_MS })
+        try {
+          await other.revokeUser('bob')
+          await storedRecord(other, { userId: 'alice' })
+        } finally {
+          vi.useRealTimers()
+        }
+        await storedRecord(store, { userId: neighbour })
+        expect((await store.listByUser('alice', 9)).map(({ id }) => id)).toContain(alices.id)
+        expect(await store.create(overtaken, later())).toBe('refused')
+      }
       await close()
     })
   })

@@ -255,7 +255,10 @@ const CONNECTION_LOST = /ECONNREFUSED|ENOTFOUND|ETIMEDOUT|ECONNRESET|EPIPE|close
 /** What each of the server's refusals means, and what to do. */
 const remedies: readonly [RegExp, string][] = [
   [/^(NOAUTH|WRONGPASS)/, 'the password or user is wrong: check the URL that the client was made with'],
-  [/^NOPERM/, 'its user may not run a command that Coatcheck needs: see docs/stores/redis.md for the list'],
+  [
+    /^NOPERM|executing the script can't run/,
+    'its user may not run a command that Coatcheck needs: see docs/stores/redis.md for the list',
+  ],
   [/^READONLY/, 'it is a read-only replica: connect to the master, or through Sentinel'],
   [/^OOM/, 'its memory is full (maxmemory): nothing was written; give it more, or end sessions sooner'],
   [/^MISCONF/, 'it cannot write to its disk, and so takes no writes'],

@@ -1,6 +1,6 @@
 /**
  * The scripts that run on the server, one purpose each. Every one touches keys of a single slot, so that a Cluster runs
- * them unchanged; none depends on the server's clock.
+ * them unchanged. What has ended in an index is judged by the server's clock, which is the one that expires the records.
  *
  * A record's layout is told in `record.ts`, an index's in `user-index.ts`. What is compared is unpacked first: Lua
  * compares text by the server's locale.
@@ -28,26 +28,31 @@ end
  * at that person's epoch, which is in another slot.
  *
  * KEYS: record, and the generation where it is on the same node. ARGV: the new record, when to forget it (ms), '1' to
- * let the person change, and the generation as it was a moment ago where it is on another node. Returns 'saved' | 'repeated' (this very write had landed before) | 'conflict' | 'gone' |
- * 'renames' (nothing was written; ask again with '1'), and the generation that was stored.
+ * let the person change, and the generation as it was a moment ago where it is on another node. Returns 'saved' |
+ * 'prolonged' (saved, and it ends later than it did) | 'repeated' (this very write had landed before) | 'conflict' |
+ * 'gone' | 'renames' (nothing was written; ask again with '1').
  */
 export const REPLACE = `${FIELDS}
+local function ends(text)
+  local at = 23 + string.byte(text, 22) + 32 + 6
+  return (struct.unpack(string.byte(text, 21) >= 128 and '>d' or '>I6', text, at))
+end
 local old = redis.call('GET', KEYS[1])
-if not old then return {'gone'} end
+if not old then return 'gone' end
 local was, is = fields(old), fields(ARGV[1])
 if not was then return foreign() end
 local live = ARGV[4]
 if KEYS[2] then live = redis.call('GET', KEYS[2]) end
-if live ~= was.generation then return {'gone'} end
-if string.sub(old, 9) == string.sub(ARGV[1], 9) then return {'repeated', was.generation} end
-if was.version ~= is.version - 1 or was.generation ~= is.generation then return {'conflict', was.generation} end
-if was.user ~= is.user and ARGV[3] ~= '1' then return {'renames', was.generation} end
+if live ~= was.generation then return 'gone' end
+if string.sub(old, 9) == string.sub(ARGV[1], 9) then return 'repeated' end
+if was.version ~= is.version - 1 or was.generation ~= is.generation then return 'conflict' end
+if was.user ~= is.user and ARGV[3] ~= '1' then return 'renames' end
 local text = ARGV[1]
 if was.seen > is.seen then text = string.sub(text, 1, 2) .. string.sub(old, 3, 8) .. string.sub(text, 9) end
 local left = redis.call('PTTL', KEYS[1])
 redis.call('SET', KEYS[1], text, 'PXAT', ARGV[2])
 if left > redis.call('PTTL', KEYS[1]) then redis.call('PEXPIRE', KEYS[1], left) end
-return {'saved', was.generation}
+return ends(ARGV[1]) > ends(old) and 'prolonged' or 'saved'
 `
 
 /**
@@ -96,33 +101,38 @@ local function kept(index, from, keeps)
   end
   return table.concat(entries)
 end
-local function keepUntil(ms)
+local function keepFor(ms)
   if redis.call('PTTL', KEYS[1]) < ms then redis.call('PEXPIRE', KEYS[1], ms) end
 end
 `
 
+const CLOCK = `
+local HOUR = 3600000
+local now = redis.call('TIME')[1] * 1000
+`
+
 /**
- * Files a record under its person, unless their sessions were ended since the login began. Entries that ended for good
+ * Files a record under its person, unless their sessions were ended since the login began; again, where it has come to
+ * end later. Entries that ended for good
  * are dropped on the way; of a long index only at every 64th, so that its length is no burden to a login. So are four
  * others' of the same bucket, if nothing in them is alive: nobody else would ever clean up after who does not come back.
  *
- * KEYS: bucket. ARGV: person, id (16 bytes), the login's epoch, the hour in which the record ends for good (3 bytes), the
- * hour before which to clean up, for how long to keep the bucket (ms). Returns 1 if filed, 0 if the epoch is another.
+ * KEYS: bucket. ARGV: person, id (16 bytes), the login's epoch or '*' for what has begun already, the hour in which the
+ * record ends for good (3 bytes), the same in milliseconds. Returns 1 if filed, 0 if the epoch is another.
  */
-export const FILE = `${INDEX}
-local before = tonumber(ARGV[5])
+export const FILE = `${INDEX}${CLOCK}local before = math.ceil(now / HOUR) - 1
 local function lives(entry) return struct.unpack('>I3', entry, 17) >= before end
 local old = redis.call('HGET', KEYS[1], ARGV[1]) or 'i'
 local from = first(old)
 if not from then return foreign() end
-if string.sub(old, 2, math.min(from - 1, 9)) ~= ARGV[3] then return 0 end
+if ARGV[3] ~= '*' and string.sub(old, 2, math.min(from - 1, 9)) ~= ARGV[3] then return 0 end
 local entries = string.sub(old, from)
 local count = #entries / SIZE
 if count < 64 or count % 64 == 0 then
   entries = kept(old, from, function(entry) return string.sub(entry, 1, 16) ~= ARGV[2] and lives(entry) end)
 end
 redis.call('HSET', KEYS[1], ARGV[1], string.sub(old, 1, from - 1) .. entries .. ARGV[2] .. ARGV[4])
-keepUntil(tonumber(ARGV[6]))
+keepFor(math.max(ARGV[5] - now, HOUR))
 local others = redis.call('HRANDFIELD', KEYS[1], 4, 'WITHVALUES')
 for i = 1, #others, 2 do
   local index = others[i + 1]
@@ -154,16 +164,14 @@ return 1
 /**
  * Ends every login of a person that is under way, and tells which records there are to delete.
  *
- * KEYS: bucket. ARGV: person, the new epoch, the hour in which it was set (3 bytes), for how long to keep it (ms).
- * Returns the index.
+ * KEYS: bucket. ARGV: person, the new epoch, for how long to keep it (ms). Returns the index.
  */
-export const REVOKE = `${INDEX}
-local old = redis.call('HGET', KEYS[1], ARGV[1]) or 'i'
+export const REVOKE = `${INDEX}${CLOCK}local old = redis.call('HGET', KEYS[1], ARGV[1]) or 'i'
 local from = first(old)
 if not from then return foreign() end
-local index = 'e' .. ARGV[2] .. ARGV[3] .. string.sub(old, from)
+local index = 'e' .. ARGV[2] .. struct.pack('>I3', math.ceil(now / HOUR)) .. string.sub(old, from)
 redis.call('HSET', KEYS[1], ARGV[1], index)
-keepUntil(tonumber(ARGV[4]))
+keepFor(tonumber(ARGV[3]))
 return index
 `
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { SessionRecord } from '../../core/record.ts'
 import type { SessionStore } from '../../core/store.ts'
-import { later, nextVersion, preparedRecord, sampleHash, storedRecord } from '../records.ts'
+import { HOUR_MS, later, nextVersion, preparedRecord, sampleHash, storedRecord } from '../records.ts'
 import type { StoreLaw } from '../store-laws.ts'
 
 /** `count` sessions of one person, the newest first. */
@@ -76,6 +76,27 @@ export const endingLaws: readonly StoreLaw[] = [
       assert.ok(await other.read(visitors.id))
       assert.deepEqual([...(await store.revokeUser('alice'))], [], 'nothing is left to end')
       assert.deepEqual([...(await store.revokeUser('nobody'))], [])
+    },
+  },
+  {
+    law: 9,
+    name: 'revokeUser ends, and a list holds, who signed in again in good time, also once their first end is long past',
+    async prove({ store, second }) {
+      const other = await second()
+      const long = 5 * HOUR_MS
+      for (const repeated of [false, true]) {
+        const born = await storedRecord(store, { userId: 'alice', expiresAt: Date.now() - long })
+        const again = nextVersion(born, { tokenHash: sampleHash(), expiresAt: Date.now() + long })
+        for (const writer of repeated ? [store, other] : [store])
+          assert.equal(await writer.replace(again, Date.now() + long), 'saved')
+        // Others' sign-ins, and the same person's, may clean up what has ended.
+        await storedRecord(other, { userId: 'bob' })
+        const next = await storedRecord(other, { userId: 'alice' })
+        if (store.cannot?.listByUser === undefined)
+          assert.deepEqual(idsOf(await store.listByUser('alice', 10)), idsOf([again, next]))
+        assert.deepEqual([...(await other.revokeUser('alice'))].sort(), idsOf([again, next]))
+        await assertDead([again, next], store, other)
+      }
     },
   },
   {
