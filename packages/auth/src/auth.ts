@@ -29,6 +29,8 @@ import {
   type ReauthenticateResult,
   type RequestResetResult,
   type ResetResult,
+  type SignUpResult,
+  TAKEN,
   type Throttled,
   throttled,
   weak,
@@ -49,6 +51,12 @@ export interface PasswordForm {
 
 export interface ChangeForm extends PasswordForm {
   readonly newPassword: string
+}
+
+/** What a sign-up form sends. */
+export interface SignUpForm extends Typed {
+  /** What else is known of the person (the name): it makes no good password, and neither does the identifier. */
+  readonly about?: readonly string[]
 }
 
 export interface ResetForm extends PasswordForm {
@@ -196,7 +204,31 @@ export class Auth {
   }
 
   /**
-   * Whether a new password is a good one, and the string to store for it: for your sign-up.
+   * For your sign-up, before it stores an account: counts the try by its address (`limits.perSignUpIp`), then says whether
+   * the password is a good one, whether `findUser` knows the identifier, and the string to store. A hash is computed only
+   * where nothing stands in the way.
+   *
+   * Two at the same moment may both be told that an identifier is free: your database decides.
+   *
+   * @throws CoatcheckError `HASHING_OVERLOADED`, `LIMITER_UNAVAILABLE`
+   */
+  async prepareSignUp(session: Session, { identifier, password, about = [] }: SignUpForm): Promise<SignUpResult> {
+    if (!isUsable(identifier, password)) return INVALID
+    const request = this.#sessions.requestOf(session)
+    const reservation = await this.#throttle.signUp(request.ip)
+    if (!reservation.ok) {
+      this.#events.emit('sign-up.throttled', { ...clientOf(request), retryAfter: reservation.retryAfter })
+      return throttled(reservation)
+    }
+    const refusal = await refuseNewPassword(password, [identifier, ...about], this.#settings.policy)
+    if (refusal !== undefined) return weak(refusal)
+    if ((await this.#find(identifier)) !== undefined) return TAKEN
+    return { ok: true, passwordHash: await this.#hasher.hash(password, 'stranger') }
+  }
+
+  /**
+   * Whether a new password is a good one, and the string to store for it: for accounts that you make yourself. It counts
+   * nothing: behind a sign-up page take `prepareSignUp`.
    *
    * @param about what is known of the person (e-mail address, name), which makes no good password
    * @throws CoatcheckError `HASHING_OVERLOADED`

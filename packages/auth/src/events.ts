@@ -27,6 +27,8 @@ export interface AuthEvents {
   'login.failed': Client & { readonly userId: UserId | undefined; readonly why: LoginFailure }
   /** A try was not looked at. */
   'login.throttled': Client & { readonly userId: UserId | undefined; readonly limit: keyof Limits; readonly retryAfter: number }
+  /** Somebody may not sign up for now: too many tries from this address. */
+  'sign-up.throttled': Client & { readonly retryAfter: number }
   /** An account has used up what strangers may try in some window; once in each. Tell its owner (ASVS 5.0 6.3.5). */
   'login.many-failures': Client & { readonly userId: UserId | undefined }
   /** Somebody signed in from a browser that this account had not used before. Tell its owner (ASVS 5.0 6.3.5). */

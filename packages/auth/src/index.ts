@@ -1,4 +1,12 @@
-export { type Auth, type ChangeForm, createAuth, type LoginForm, type PasswordForm, type ResetForm } from './auth.ts'
+export {
+  type Auth,
+  type ChangeForm,
+  createAuth,
+  type LoginForm,
+  type PasswordForm,
+  type ResetForm,
+  type SignUpForm,
+} from './auth.ts'
 export type { AuthEvents, LoginFailure } from './events.ts'
 export type { AuthOptions, AuthWeakness, PasswordOptions } from './options.ts'
 export type { PasswordPolicy, PasswordProblem, PasswordRefusal } from './passwords/policy.ts'
@@ -11,6 +19,8 @@ export type {
   ReauthenticateResult,
   RequestResetResult,
   ResetResult,
+  SignUpResult,
+  Taken,
   Throttled,
   Weak,
 } from './results.ts'

@@ -22,15 +22,24 @@ export interface Weak extends PasswordRefusal {
   readonly reason: 'weak'
 }
 
+/** There is somebody of this name already. */
+export interface Taken {
+  readonly ok: false
+  readonly reason: 'taken'
+}
+
 export type LoginResult = { readonly ok: true; readonly userId: UserId } | Invalid | Throttled
 export type ReauthenticateResult = { readonly ok: true } | Invalid | Throttled
 export type ChangeResult = { readonly ok: true } | Invalid | Throttled | Weak
 export type RequestResetResult = { readonly ok: true } | Throttled
 export type ResetResult = { readonly ok: true; readonly userId: UserId } | Invalid | Weak
 export type HashResult = { readonly ok: true; readonly passwordHash: string } | Weak
+export type SignUpResult = HashResult | Invalid | Taken | Throttled
 
 export const OK = Object.freeze({ ok: true })
 export const INVALID: Invalid = Object.freeze({ ok: false, reason: 'invalid' })
+
+export const TAKEN: Taken = Object.freeze({ ok: false, reason: 'taken' })
 
 export function throttled({ retryAfter }: Refusal): Throttled {
   return { ok: false, reason: 'throttled', retryAfter }

@@ -557,3 +557,41 @@ test('a sign-up marks the browser as known', async () => {
     code: 'NOT_AUTHENTICATED',
   })
 })
+
+describe('ASVS 6.3.8: signing up', () => {
+  const signUp = (here: World, identifier: string, password = PASSWORD, browser = new Browser(here.sessions)) =>
+    browser.request(session => here.auth.prepareSignUp(session, { identifier, password }))
+
+  test('gives the string to store, by which the person then signs in', async () => {
+    const here = world()
+    const prepared = await signUp(here, 'ann@example.org')
+    if (!prepared.ok) throw new Error(prepared.reason)
+    here.users.add('ann@example.org', prepared.passwordHash)
+    expect(await login(new Browser(here.sessions), here, 'ann@example.org')).toMatchObject({ ok: true })
+  })
+
+  test('a taken address, a weak password and garbage are told without a hash', async () => {
+    const here = world()
+    const { email } = await here.person(PASSWORD)
+    const before = here.auth.hashing.computed
+    expect(await signUp(here, email)).toEqual({ ok: false, reason: 'taken' })
+    expect(await signUp(here, 'jane.doe@example.org', 'jane.doe1')).toMatchObject({ reason: 'weak', problem: 'guessable' })
+    expect(await signUp(here, 'ann\0@example.org')).toEqual({ ok: false, reason: 'invalid' })
+    expect(here.auth.hashing.computed - before).toBe(0)
+  })
+
+  test('a hundred from one address in an hour, for whomever; the others are told, and cost no hash', async () => {
+    const here = world()
+    const { email } = await here.person(PASSWORD)
+    const before = here.auth.hashing.computed
+    const identifiers = Array.from({ length: 300 }, (_, i) => (i % 2 === 0 ? email : `user${i}@example.org`))
+    const results = await Promise.all(identifiers.map(identifier => signUp(here, identifier)))
+    const refused = results.filter(result => !result.ok && result.reason === 'throttled')
+    expect(refused).toEqual(Array(200).fill({ ok: false, reason: 'throttled', retryAfter: 3600 }))
+    expect(here.auth.hashing.computed - before).toBe(50)
+    expect(named(here, 'sign-up.throttled')).toHaveLength(200)
+    const elsewhere = new Browser(here.sessions, '198.51.100.1')
+    expect(await signUp(here, 'bob@example.org', PASSWORD, elsewhere)).toMatchObject({ ok: true })
+    expect(await login(new Browser(here.sessions), here, email)).toMatchObject({ ok: true })
+  })
+})

@@ -25,6 +25,8 @@ export interface Limits {
   /** Reset mails to one account, and asked for from one address. Here every try counts. */
   readonly perResetAccount: readonly Limit[]
   readonly perResetIp: readonly Limit[]
+  /** Sign-ups from one address. Here too every try counts. */
+  readonly perSignUpIp: readonly Limit[]
 }
 
 /**
@@ -43,6 +45,7 @@ export const DEFAULT_LIMITS: Limits = {
   perReauthentication: [{ tries: 10, per: '1h' }],
   perResetAccount: [{ tries: 3, per: '1h' }],
   perResetIp: [{ tries: 20, per: '1h' }],
+  perSignUpIp: [{ tries: 100, per: '1h' }],
 }
 
 /** Guesses against one account a day that NIST SP 800-63B-4 §3.2.2 allows. */

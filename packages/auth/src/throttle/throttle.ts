@@ -110,6 +110,12 @@ export class Throttle {
     return this.#reserve([...own, ...names.flatMap(name => this.#links('perResetAccount', name))])
   }
 
+  /** A wish for an account. */
+  signUp(ip: string | undefined): Promise<Reservation | Refusal> {
+    const address = addressBucket(ip)
+    return this.#reserve(address === undefined ? [] : this.#links('perSignUpIp', address))
+  }
+
   #links(limit: keyof Limits, key: string): Link[] {
     const hashed = createHmac('sha256', this.#key).update(key).digest('base64url')
     return this.#counters[limit].map(counter => ({ limit, counter, key: hashed }))

@@ -98,6 +98,7 @@ export interface World {
 const EVENTS = [
   'login.failed',
   'login.throttled',
+  'sign-up.throttled',
   'login.many-failures',
   'login.new-device',
   'reauthentication.failed',

@@ -355,6 +355,7 @@ describe('what a correct password forgets, and what not', () => {
       perReauthentication: ten,
       perResetAccount: ten,
       perResetIp: ten,
+      perSignUpIp: ten,
     }
     // What is given back arrives last of all, as over a slow network.
     const late = Promise.withResolvers<void>()
