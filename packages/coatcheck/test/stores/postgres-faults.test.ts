@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool, type PoolConfig } from 'pg'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startPostgres } from '../../../../test/services/postgres.ts'
 import type { Server } from '../../../../test/services/server.ts'
 import { service } from '../../../../test/services/service.ts'
@@ -23,17 +23,22 @@ const ROUNDS = 10
 /** The store's statements that stand before a lock. */
 const WAITING = "SELECT pid FROM pg_stat_activity WHERE application_name = 'served' AND wait_event_type = 'Lock'"
 
+let server: Server
+beforeAll(async () => {
+  if (postgres.missing) return
+  const started = await startPostgres()
+  if ('missing' in started) throw new Error(started.missing)
+  server = started
+})
+afterAll(() => server?.stop())
+beforeEach(async () => {
+  if (!postgres.missing) await newPool(server.url).query('DROP SCHEMA IF EXISTS coatcheck CASCADE')
+})
+
 const endings: (() => unknown)[] = []
 afterEach(async () => {
   for (const end of endings.splice(0).reverse()) await end()
 })
-
-async function newServer(): Promise<Server> {
-  const server = await startPostgres()
-  if ('missing' in server) throw new Error(server.missing)
-  endings.push(() => server.stop())
-  return server
-}
 
 /** A pool without any limit of its own: whatever ends in time does so by the store. */
 function newPool(connectionString: string, config: PoolConfig = {}): Pool {
@@ -52,7 +57,7 @@ async function trafficOver(pool: Pool, options: Partial<SessionsOptions> = {}): 
 }
 
 /** Freezes every process of the server; the connections stay open and nothing is answered. Gives what thaws them. */
-async function freeze(server: Server): Promise<() => void> {
+async function freeze(): Promise<() => void> {
   const pool = new Pool({ connectionString: server.url, max: 1 })
   const { rows } = await pool.query('SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()')
   await pool.end()
@@ -66,14 +71,15 @@ async function freeze(server: Server): Promise<() => void> {
       }
   }
   signal('SIGSTOP')
-  return () => signal('SIGCONT')
+  const thaw = () => signal('SIGCONT')
+  endings.push(thaw)
+  return thaw
 }
 
 describe.skipIf(postgres.missing)('law 6: an outage of Postgres', () => {
   test.each(['killed', 'stopped'])(
     '%s and started again under traffic: only 503s, nobody signed out, nothing acknowledged is lost',
     async how => {
-      const server = await newServer()
       const traffic = await trafficOver(newPool(server.url))
       if (how === 'killed') {
         await server.kill()
@@ -89,7 +95,6 @@ describe.skipIf(postgres.missing)('law 6: an outage of Postgres', () => {
   )
 
   test('killed under a near cache: it is lost, and near again when the server is back', async () => {
-    const server = await newServer()
     const traffic = await trafficOver(newPool(server.url), { nearCache: { lease: LEASE_MS } })
     await traffic.sessions.ready()
     const seen: string[] = []
@@ -106,7 +111,6 @@ describe.skipIf(postgres.missing)('law 6: an outage of Postgres', () => {
   }, 90_000)
 
   test('a connection cut in the middle of a reply, ten times under traffic', async () => {
-    const server = await newServer()
     const proxy = await startTcpProxy(server.port)
     endings.push(() => proxy.close())
     const traffic = await trafficOver(newPool(throughPort(server.url, proxy.url)))
@@ -119,9 +123,8 @@ describe.skipIf(postgres.missing)('law 6: an outage of Postgres', () => {
   }, 90_000)
 
   test('a server whose processes are frozen: every request ends in bounded time, whatever the pool is set to', async () => {
-    const server = await newServer()
     const traffic = await trafficOver(newPool(server.url))
-    const thaw = await freeze(server)
+    const thaw = await freeze()
     await sleep(3000)
     thaw()
     const backMs = await traffic.isBack()
@@ -131,7 +134,6 @@ describe.skipIf(postgres.missing)('law 6: an outage of Postgres', () => {
   }, 90_000)
 
   test('a network that drops everything: every request ends in bounded time, and service is back with it', async () => {
-    const server = await newServer()
     const proxy = await startTcpProxy(server.port)
     endings.push(() => proxy.close())
     const pool = newPool(throughPort(server.url, proxy.url), { connectionTimeoutMillis: 500 })
@@ -146,7 +148,6 @@ describe.skipIf(postgres.missing)('law 6: an outage of Postgres', () => {
   }, 90_000)
 
   test('connections that the server ends under traffic', async () => {
-    const server = await newServer()
     const traffic = await trafficOver(newPool(server.url))
     const killer = newPool(server.url, { max: 1 })
     for (let i = 0; i < 10; i++) {
@@ -162,7 +163,6 @@ describe.skipIf(postgres.missing)('law 6: an outage of Postgres', () => {
   }, 90_000)
 
   test('a pool whose connections are all in use elsewhere', async () => {
-    const server = await newServer()
     const pool = newPool(server.url, { max: 3 })
     const traffic = await trafficOver(pool)
     const held = await Promise.all(Array.from({ length: 3 }, () => pool.connect()))
@@ -177,7 +177,6 @@ describe.skipIf(postgres.missing)('law 6: an outage of Postgres', () => {
 
 describe.skipIf(postgres.missing)('law 6: a statement that ends in the middle', () => {
   async function fixture(config: PoolConfig = {}) {
-    const server = await newServer()
     const pool = newPool(server.url, { application_name: 'served', ...config })
     await migrate(pool)
     const store = postgresStore(pool, { timeoutMs: TIMEOUT_MS })

@@ -2,9 +2,9 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { startRedis } from '../../../../test/services/redis.ts'
-import { startRedisCluster } from '../../../../test/services/redis-cluster.ts'
+import { type RedisCluster, startRedisCluster } from '../../../../test/services/redis-cluster.ts'
 import { service } from '../../../../test/services/service.ts'
 import { createSessions } from '../../src/core/sessions.ts'
 import { redisStore } from '../../src/stores/redis.ts'
@@ -80,35 +80,40 @@ describe.skipIf(redis.missing).each(Object.entries(clients))('law 6: an outage o
   }, 60_000)
 })
 
-describe.skipIf(cluster.missing).each(Object.entries(clusterClients))('law 6: a Cluster over %s', (name, connect) => {
-  let stop = async () => {}
-  afterAll(() => stop())
+describe.skipIf(cluster.missing)('a Cluster', () => {
+  let own: RedisCluster
+  beforeAll(async () => {
+    const started = await startRedisCluster()
+    if ('missing' in started) throw new Error(started.missing)
+    own = started
+  })
+  afterAll(() => own?.stop())
 
-  test('a master killed under load: its replica takes over, only 503s meanwhile, and a watch is given up', async () => {
-    const own = await startRedisCluster()
-    if ('missing' in own) throw new Error(own.missing)
-    stop = own.stop
-    const connection = await connect(own.url)
-    const traffic = await trafficOver(connection)
-    const victim = await own.masterOf(GENERATION)
-    const store = redisStore(connection.client, { timeoutMs: TIMEOUT_MS })
-    const watch = store.cannot?.watch === undefined ? await store.watch?.(() => {}) : undefined
-    await watch?.prove()
-    await victim.kill()
-    if (watch) await expect(watch.prove()).rejects.toThrow()
-    await sleep(3000)
-    const backMs = await traffic.isBack(60_000)
-    const seen = await traffic.end()
-    expectHonest(`${name}, Cluster master killed`, seen, { boundMs: BOUND_MS, backMs, lossless: false })
-    expect(seen.refused).toBeGreaterThan(0)
-    await watch?.close()
-  }, 120_000)
-})
+  test.each(Object.entries(clusterClients))(
+    'law 6: over %s, a master killed under load: its replica takes over, only 503s meanwhile, and a watch is given up',
+    async (name, connect) => {
+      await own.whole()
+      const connection = await connect(own.url)
+      const traffic = await trafficOver(connection)
+      const victim = await own.masterOf(GENERATION)
+      const store = redisStore(connection.client, { timeoutMs: TIMEOUT_MS })
+      const watch = store.cannot?.watch === undefined ? await store.watch?.(() => {}) : undefined
+      await watch?.prove()
+      await victim.kill()
+      if (watch) await expect(watch.prove()).rejects.toThrow()
+      await sleep(3000)
+      const backMs = await traffic.isBack(60_000)
+      const seen = await traffic.end()
+      expectHonest(`${name}, Cluster master killed`, seen, { boundMs: BOUND_MS, backMs, lossless: false })
+      expect(seen.refused).toBeGreaterThan(0)
+      await watch?.close()
+      await victim.restart()
+    },
+    120_000,
+  )
 
-describe.skipIf(cluster.missing)('law 9: a Cluster that changes while it is watched', () => {
-  test('a slot that begins to move fails the next proof, and a new watch is proven', async () => {
-    const own = await startRedisCluster()
-    if ('missing' in own) throw new Error(own.missing)
+  test('law 9: a slot that begins to move fails the next proof of a watch, and a new watch is proven', async () => {
+    await own.whole()
     const connection = await clusterClients.redis(own.url)
     open.push(connection)
     const store = redisStore(connection.client)
@@ -122,7 +127,6 @@ describe.skipIf(cluster.missing)('law 9: a Cluster that changes while it is watc
     const renewed = await store.watch?.(() => {})
     await renewed?.prove()
     await Promise.all([watch?.close(), renewed?.close()])
-    await own.stop()
   }, 60_000)
 })
 
