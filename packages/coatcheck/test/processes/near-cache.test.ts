@@ -1,10 +1,10 @@
-import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Exchange } from '../../src/core/exchange.ts'
 import { createSessions } from '../../src/core/sessions.ts'
 import type { GatedMethod } from '../../src/testing/index.ts'
 import { Browser, codeOf, type Engine, SECRET, TestClock } from '../core/world.ts'
+import { type Lag, lagUntil, told } from './lag.ts'
 import { type Engines, type Process, TwoProcesses } from './two-processes.ts'
 
 /** So long that nothing below is right only because a lease ran out. */
@@ -16,33 +16,6 @@ const HOUR_MS = 3_600_000
 type Free = Record<string, unknown>
 
 const free = (exchange: Exchange): Free => exchange.session as unknown as Free
-
-/** How long one process went on answering by what another one had changed: answers, and milliseconds to the last. */
-interface Lag {
-  stale: number
-  ms: number
-}
-
-/** Asks until the answer is right, which must be before a lease could run out. */
-async function lagUntil(ask: () => Promise<unknown>, right: unknown, leaseMs = LEASE_MS): Promise<Lag> {
-  const from = performance.now()
-  const lag = { stale: 0, ms: 0 }
-  for (;;) {
-    const asked = performance.now() - from
-    if ((await ask()) === right) return lag
-    expect(asked, 'answered by a stale record past the lease').toBeLessThan(leaseMs)
-    lag.stale++
-    lag.ms = asked
-    // What it waits for comes over a socket.
-    await sleep(1)
-  }
-}
-
-function told(what: string, lags: readonly Lag[]): void {
-  const stale = lags.reduce((sum, lag) => sum + lag.stale, 0)
-  const most = Math.max(...lags.map(({ ms }) => ms))
-  console.log(`${what}: ${stale} stale answers after ${lags.length} changes, the last ${most.toFixed(1)} ms after its change`)
-}
 
 /** Has each process ask until it answers from its memory alone: the record is near in both. */
 async function warm(browser: Browser, ...processes: readonly Process[]): Promise<void> {
@@ -142,7 +115,7 @@ for (const two of all.filter(({ backend }) => backend.tells)) {
             if (round > 0) await signIn()
             await end(actor.engine, { browser, id })
             expect(await browser.whoAmI(actor.engine)).toBeUndefined()
-            lags.push(await lagUntil(() => browser.whoAmI(watcher.engine), undefined))
+            lags.push(await lagUntil(() => browser.whoAmI(watcher.engine), undefined, LEASE_MS))
             expect(await watcher.engine.get(id)).toBeUndefined()
           }
         },
@@ -157,7 +130,7 @@ for (const two of all.filter(({ backend }) => backend.tells)) {
             await browser.request(actor.engine, rotate)
             expect(await browser.whoAmI(watcher.engine)).toBe('ann')
             expect(await old.whoAmI(actor.engine)).toBeUndefined()
-            lags.push(await lagUntil(() => old.whoAmI(watcher.engine), undefined))
+            lags.push(await lagUntil(() => old.whoAmI(watcher.engine), undefined, LEASE_MS))
           }
         },
       )
@@ -169,7 +142,7 @@ for (const two of all.filter(({ backend }) => backend.tells)) {
         const old = visitor.fork()
         await visitor.login(actor.engine, 'bob')
         expect(free(await visitor.send(watcher.engine))).toEqual({ cart: ['tea'], userId: 'bob' })
-        await lagUntil(async () => free(await old.send(watcher.engine)).cart, undefined)
+        await lagUntil(async () => free(await old.send(watcher.engine)).cart, undefined, LEASE_MS)
         expect((await old.send(actor.engine)).session.id).toBeUndefined()
       })
 
@@ -178,7 +151,7 @@ for (const two of all.filter(({ backend }) => backend.tells)) {
           await warm(browser, actor, watcher)
           await browser.request(actor.engine, assign({ round }))
           expect(free(await browser.send(actor.engine)).round).toBe(round)
-          lags.push(await lagUntil(async () => free(await browser.send(watcher.engine)).round, round))
+          lags.push(await lagUntil(async () => free(await browser.send(watcher.engine)).round, round, LEASE_MS))
         }
       })
 
@@ -198,7 +171,7 @@ for (const two of all.filter(({ backend }) => backend.tells)) {
           expect(await actor.engine.get(id)).toBeUndefined()
           await watcher.setDeaf(false)
           expect(await browser.fork().whoAmI(actor.engine)).toBeUndefined()
-          await lagUntil(() => browser.whoAmI(watcher.engine), undefined)
+          await lagUntil(() => browser.whoAmI(watcher.engine), undefined, LEASE_MS)
         }
 
         describe('that it ended', () => {
@@ -302,7 +275,7 @@ for (const two of all.filter(({ backend }) => backend.tells)) {
           test('law 2: a logout ends the session whose token it was', async () => {
             await stale.request(watcher.engine, ({ session }) => session.logout())
             expect(await actor.engine.get(id)).toBeUndefined()
-            await lagUntil(() => browser.whoAmI(actor.engine), undefined)
+            await lagUntil(() => browser.whoAmI(actor.engine), undefined, LEASE_MS)
           })
         })
 
@@ -368,7 +341,7 @@ for (const two of all.filter(({ backend }) => backend.tells)) {
       expect(refused.length).toBeLessThan(50)
       const [details] = [await here.engine.get((await browser.send(here.engine)).session.id as string)]
       expect(details?.data).toMatchObject(acknowledged)
-      await lagUntil(async () => JSON.stringify(free(await browser.send(there.engine))), JSON.stringify(details?.data))
+      await lagUntil(async () => JSON.stringify(free(await browser.send(there.engine))), JSON.stringify(details?.data), LEASE_MS)
     })
 
     test.each(['here', 'there'] as const)('law 9: cut off from all news, nothing is served past the lease: %s', async where => {
