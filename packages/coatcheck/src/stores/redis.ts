@@ -3,7 +3,16 @@ import { randomText } from '../core/crypto.ts'
 import { CoatcheckError, isCoatcheckError } from '../core/errors.ts'
 import type { SessionRecord } from '../core/record.ts'
 import { EPOCH_KEPT_MS, type Marks, type ScanPage, type SessionStore, type Watch } from '../core/store.ts'
-import { isOutOfMemory, linkOf, type RedisClient, type RedisLink, type Run, redisFailure, Script } from './redis/client.ts'
+import {
+  isOutOfMemory,
+  isReadOnly,
+  linkOf,
+  type RedisClient,
+  type RedisLink,
+  type Run,
+  redisFailure,
+  Script,
+} from './redis/client.ts'
 import { FirstContact } from './redis/first-contact.ts'
 import { decodeRecord, encodeRecord, encodeSeenAt, isMark, MARK_BYTES } from './redis/record.ts'
 import * as scripts from './redis/scripts.ts'
@@ -351,6 +360,8 @@ class RedisStore implements SessionStore {
       if (!this.#contact.isMade) await this.#contact.make()
       return await act()
     } catch (error) {
+      // It was a master, and still answers reads: the next act is to find that out before it asks.
+      if (isReadOnly(error)) this.#contact.isMade = false
       throw isCoatcheckError(error) ? error : redisFailure(operation, error)
     }
   }

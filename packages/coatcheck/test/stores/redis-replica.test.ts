@@ -101,6 +101,22 @@ describe.skipIf(redis.missing).each(Object.entries(clients))('a master with a re
     await expect.poll(() => codeOf(() => new Browser().login(sessions, 'bob')), { timeout: 60_000 }).toBeUndefined()
   }, 120_000)
 
+  // Guard: in redis.ts `isReadOnly`.
+  test('a master that becomes a replica under a living connection answers nothing more, once it has refused a write', async () => {
+    const server = await started([])
+    const [store, admin] = [await storeOn(server), await createClient({ url: server.url }).connect()]
+    endings.push(() => admin.destroy())
+    const record = await storedRecord(store, { userId: 'ann' })
+    // Nobody is there: it goes on serving what it has.
+    await admin.sendCommand(['REPLICAOF', '127.0.0.1', '1'])
+    expect(await store.read(record.id)).toEqual(record)
+    const refused = { code: 'STORE_UNAVAILABLE', message: expect.stringContaining('read-only replica') }
+    await expect(store.touch(record.id, record.lastSeenAt + 1, record.expiresAt)).rejects.toMatchObject(refused)
+    for (let i = 0; i < 3; i++) await expect((async () => store.read(record.id))()).rejects.toMatchObject(refused)
+    await admin.sendCommand(['REPLICAOF', 'NO', 'ONE'])
+    expect(await store.read(record.id)).toEqual(record)
+  }, 60_000)
+
   // Guard: in redis/first-contact.ts the write.
   test('a read-only replica is refused, for reads too: it would serve who was signed out', async () => {
     const { master, replica } = await pair()

@@ -252,6 +252,9 @@ function withSize(error: unknown, args: readonly Argument[]): unknown {
 
 const CONNECTION_LOST = /ECONNREFUSED|ENOTFOUND|ETIMEDOUT|ECONNRESET|EPIPE|closed|disconnect/i
 
+/** From within a script Redis 6 says it in the midst of its own words. */
+const READ_ONLY = /\bREADONLY\b/
+
 /** What each of the server's refusals means, and what to do. */
 const remedies: readonly [RegExp, string][] = [
   [/^(NOAUTH|WRONGPASS)/, 'the password or user is wrong: check the URL that the client was made with'],
@@ -259,7 +262,7 @@ const remedies: readonly [RegExp, string][] = [
     /^NOPERM|executing the script can't run/,
     'its user may not run a command that Coatcheck needs: see docs/stores/redis.md for the list',
   ],
-  [/^READONLY/, 'it is a read-only replica: connect to the master, or through Sentinel'],
+  [READ_ONLY, 'it is a read-only replica: connect to the master, or through Sentinel'],
   [/^OOM/, 'its memory is full (maxmemory): nothing was written; give it more, or end sessions sooner'],
   [/^MISCONF/, 'it cannot write to its disk, and so takes no writes'],
   [/^NOREPLICAS/, 'fewer replicas are connected than min-replicas-to-write asks for: nothing was written; bring one back'],
@@ -282,6 +285,11 @@ const remedies: readonly [RegExp, string][] = [
 /** True if the server refused a write because its memory is full. */
 export function isOutOfMemory(error: unknown): boolean {
   return /^OOM/.test(messageOf(error))
+}
+
+/** True if the server refused a write because it is a replica. */
+export function isReadOnly(error: unknown): boolean {
+  return READ_ONLY.test(messageOf(error))
 }
 
 /** The typed error for what a client threw. */
