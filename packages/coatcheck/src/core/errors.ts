@@ -63,12 +63,15 @@ export class CoatcheckError extends Error {
   readonly status: number
   /** Seconds after which a retry makes sense; sent as `Retry-After` (RFC 9110 §10.2.3). */
   readonly retryAfter: number | undefined
+  /** True where a store knows that what it was asked for did not happen, and will not: its outcome is not unknown (law 6). */
+  readonly notDone: boolean
 
-  constructor(code: ErrorCode, message: string, options: { cause?: unknown; retryAfter?: number } = {}) {
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; retryAfter?: number; notDone?: boolean } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.status = statusOf[code]
     this.retryAfter = options.retryAfter
+    this.notDone = options.notDone ?? false
   }
 }
 

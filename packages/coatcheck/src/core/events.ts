@@ -27,6 +27,11 @@ export interface SessionEvents {
   'session.rotated': { id: string; userId: string | null; reason: 'login' | 'privilege' | 'requested' }
   /** A token came that a parallel request (or a thief) had already seen replaced. Many for one id: look closer. */
   'session.superseded': { id: string; userId: string | null; ip: string | null }
+  /**
+   * The store never said whether a rotation had happened, and the session could not be ended: it did not answer until the
+   * process closed, or too many waited for it. Its old token may still sign in; `revoke(id)` once the store answers.
+   */
+  'session.unended': { id: string; userId: string | null }
   /** A change had no living session to go to, and was dropped (law 4). */
   'session.dropped': { id: string | null; userId: string | null }
   /** Data changed after the response had begun; it was saved at the end. Save earlier, or call `session.save()`. */

@@ -223,10 +223,15 @@ export class Sessions {
     await this.#engine.near?.ready.catch((cause: unknown) => Promise.reject(this.#engine.writer.failure('watch', cause)))
   }
 
-  /** Stops the timers, and closes what the store opened itself. */
+  /**
+   * Stops the timers, and closes what the store opened itself. Sessions that an outage left to be ended are ended first, if
+   * the store answers within two seconds.
+   */
   async close(): Promise<void> {
     clearTimeout(this.#pruneTimer)
-    this.#engine.writer.close()
+    // A prune that is under way asks for it before it sets the next.
+    this.#pruneTimer = undefined
+    await this.#engine.writer.close()
     await this.#engine.near?.close()
     await this.#engine.settings.store.close?.()
   }

@@ -31,6 +31,8 @@ export interface Watch {
  * - Every method throws (rejects) only if the backend failed or holds what is not ours: a `CoatcheckError` with
  *   `STORE_UNAVAILABLE` or `FOREIGN_RECORD`, the driver's error as its cause; a record above the backend's own limit is
  *   `SESSION_TOO_LARGE`, what it `cannot` do `NOT_SUPPORTED`. What is missing is an answer, not an error.
+ * - Where the store knows that a failed write did not happen, and will not, its error says `notDone`. Any other may have landed:
+ *   then core ends a session whose rotation it was, for else its old token could go on (law 6).
  * - A record given to a store is frozen; a record that a store gives is frozen too, or a fresh copy.
  * - An acknowledged write is seen by every later call, through any process.
  */

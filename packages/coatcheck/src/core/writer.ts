@@ -1,3 +1,4 @@
+import { Doomed } from './doomed.ts'
 import { CoatcheckError, isCoatcheckError } from './errors.ts'
 import type { Emitter, SessionEvents } from './events.ts'
 import { marksOf } from './login-attempt.ts'
@@ -36,9 +37,6 @@ const MOST_TRIES = 24
 const LONGEST_WAIT_MS = 120
 /** Saves of one session wait for each other, each with its request and its data; a client has long given up by then. */
 const TURNS = { most: 500, longestMs: 10_000 }
-/** Rotations of unknown outcome that are still to be ended; beyond this the oldest is given up, with an event. */
-const MOST_DOOMED = 10_000
-const DOOMED_RETRY_MS = 250
 
 /**
  * How a change gets into the store: one after another in this process, by compare-and-set across processes, as the same
@@ -51,9 +49,7 @@ export class Writer {
   readonly #tokens: Tokens
   readonly #events: Emitter<SessionEvents>
   readonly #turns = new Turns<Left>(TURNS, () => ({ latest: undefined }))
-  readonly #doomed = new Set<string>()
-  #doomedTimer: NodeJS.Timeout | undefined
-  #ending = false
+  readonly #doomed: Doomed
 
   constructor(settings: Settings, tokens: Tokens, events: Emitter<SessionEvents>, near: NearCache | undefined) {
     this.#store = settings.store
@@ -61,6 +57,7 @@ export class Writer {
     this.#settings = settings
     this.#tokens = tokens
     this.#events = events
+    this.#doomed = new Doomed(id => this.write(id, 'delete', store => store.delete(id)), events)
   }
 
   /** Calls the store, and turns whatever it throws into an error of ours. */
@@ -143,7 +140,7 @@ export class Writer {
       return await this.ask('create', store => store.create(record, this.#forgetAt(record)))
     } catch (error) {
       if (!isOutage(error)) throw error
-      this.#doom(record.id)
+      if (!surelyNotDone(error)) this.#doomed.addBirth(record.id)
       if (again) throw error
       return 'taken'
     }
@@ -211,24 +208,32 @@ export class Writer {
    * a conflict with anybody's later write, or our own first try and then another's.
    */
   async #replace(next: SessionRecord, rotates: boolean): Promise<Replaced | 'unsure'> {
-    const write = () => this.write(next.id, 'replace', store => store.replace(next, this.#forgetAt(next)))
+    let mayHaveLanded = false
+    const write = async () => {
+      try {
+        return await this.write(next.id, 'replace', store => store.replace(next, this.#forgetAt(next)))
+      } catch (error) {
+        mayHaveLanded ||= !surelyNotDone(error)
+        throw error
+      }
+    }
     try {
       return await write().catch((error: unknown) => (isOutage(error) ? repeated(write) : Promise.reject(error)))
     } catch (error) {
-      if (rotates) await this.#endUnknown(next)
+      if (rotates && mayHaveLanded) await this.#endUnknown(next)
       throw error
     }
   }
 
-  /** Ends a session whose token nobody may hold: now if the store answers, else as soon as it does. */
+  /** Ends a session that was born and is not handed out: now if the store answers, else as soon as it does. */
   async abandon(id: string): Promise<void> {
-    this.#doom(id)
+    this.#doomed.addBirth(id)
     await this.endIfDoomed(id).catch(() => {})
   }
 
   async #endUnknown(record: SessionRecord): Promise<void> {
-    await this.abandon(record.id)
-    this.#events.emit('session.ended', { id: record.id, userId: record.userId, reason: 'unknown-rotation' })
+    this.#doomed.addRotation(record)
+    await this.endIfDoomed(record.id).catch(() => {})
   }
 
   /** Ends a session; a lost reply is asked again. True if there was one. */
@@ -239,46 +244,17 @@ export class Writer {
 
   /** True while this process still has to end the session of this id. */
   isDoomed(id: string): boolean {
-    return this.#doomed.size > 0 && this.#doomed.has(id)
+    return this.#doomed.has(id)
   }
 
   /** Ends a doomed session now. Throws as long as the store does not answer. */
-  async endIfDoomed(id: string): Promise<void> {
-    if (!this.#doomed.has(id)) return
-    await this.write(id, 'delete', store => store.delete(id))
-    this.#doomed.delete(id)
+  endIfDoomed(id: string): Promise<void> {
+    return this.#doomed.end(id)
   }
 
-  #doom(id: string): void {
-    if (this.#doomed.size >= MOST_DOOMED) this.#doomed.delete(this.#doomed.values().next().value as string)
-    this.#doomed.add(id)
-    this.#doomedTimer ??= setInterval(() => void this.#endDoomedOnce(), DOOMED_RETRY_MS).unref()
-  }
-
-  /** One round at a time: a store that does not answer at all must not be asked more and more. */
-  async #endDoomedOnce(): Promise<void> {
-    if (this.#ending) return
-    this.#ending = true
-    await this.#endDoomed().finally(() => {
-      this.#ending = false
-    })
-  }
-
-  async #endDoomed(): Promise<void> {
-    for (const id of [...this.#doomed].slice(0, 100)) {
-      const ended = await this.endIfDoomed(id).then(
-        () => true,
-        () => false,
-      )
-      if (!ended) return
-    }
-    if (this.#doomed.size === 0) this.close()
-  }
-
-  /** Stops the timer. */
-  close(): void {
-    clearInterval(this.#doomedTimer)
-    this.#doomedTimer = undefined
+  /** Ends what is still to be ended, if the store answers within seconds. */
+  close(): Promise<void> {
+    return this.#doomed.close()
   }
 }
 
@@ -306,6 +282,10 @@ function edited(base: SessionRecord, edit: Edit, rotation: MintedToken | undefin
 
 function isOutage(error: unknown): boolean {
   return isCoatcheckError(error) && error.code === 'STORE_UNAVAILABLE'
+}
+
+function surelyNotDone(error: unknown): boolean {
+  return isCoatcheckError(error) && error.notDone
 }
 
 function conflict(): CoatcheckError {

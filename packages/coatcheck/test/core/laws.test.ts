@@ -261,7 +261,7 @@ describe.each(storeKinds)('the engine on $name', kind => {
       expect(codes.filter(code => code !== undefined && code !== 'SESSION_CONFLICT')).toEqual([])
     })
 
-    // Guard: in writer.ts `queue.tail.then(…)`; without it they would race each other through the store.
+    // Guard: in turns.ts `if (line.busy) await this.#turn(…)`; without it they would race each other through the store.
     test('law 3: in one process saves of one session queue: each is one write, and none meets a conflict', async () => {
       await browser.login(world.one, 'ann')
       const exchanges = await Promise.all(Array.from({ length: 50 }, () => browser.send(world.one)))
@@ -335,7 +335,7 @@ describe.each(storeKinds)('the engine on $name', kind => {
       },
     )
 
-    // Guard: in writer.ts `if (rotates) await this.#endUnknown(next)`.
+    // Guard: in writer.ts `if (rotates && mayHaveLanded) await this.#endUnknown(next)`.
     test.each(['before', 'after'] as const)(
       'law 6: a rotation whose outcome stays unknown (%s) ends the session: the old token never goes on',
       async moment => {
@@ -354,10 +354,25 @@ describe.each(storeKinds)('the engine on $name', kind => {
       world.gate.failNext('replace', 'before', outage)
       world.gate.failNext('replace', 'before', outage)
       world.gate.failNext('delete', 'before', outage)
+      const ended: unknown[] = []
+      world.one.on('session.ended', event => ended.push(event))
       expect(await codeOf(() => browser.request(world.one, ({ session }) => session.rotate()))).toBe('STORE_UNAVAILABLE')
       world.gate.failNext('delete', 'before', outage)
       expect(await codeOf(() => browser.send(world.one))).toBe('STORE_UNAVAILABLE')
+      expect(ended).toEqual([])
       expect(await browser.whoAmI(world.one)).toBeUndefined()
+      expect(ended).toEqual([{ id: expect.any(String), userId: 'ann', reason: 'unknown-rotation' }])
+      expect(await world.two.list('ann')).toEqual([])
+    })
+
+    // Guard: in doomed.ts the race in `close`.
+    test('law 6: what an outage left to be ended is ended by close(): no later process takes its old token', async () => {
+      await browser.login(world.one, 'ann')
+      for (const method of ['replace', 'replace', 'delete'] as const) world.gate.failNext(method, 'before', outage)
+      expect(await codeOf(() => browser.login(world.one, 'ann'))).toBe('STORE_UNAVAILABLE')
+      expect(await browser.whoAmI(world.two)).toBe('ann')
+      await world.one.close()
+      expect(await browser.whoAmI(world.two)).toBeUndefined()
       expect(await world.two.list('ann')).toEqual([])
     })
 
@@ -545,7 +560,7 @@ describe.each(storeKinds)('the engine on $name', kind => {
       expect(Object.keys(free(await browser.send(world.two)))).toHaveLength(502)
     })
 
-    // Guard: in writer.ts `if (this.#ending) return`.
+    // Guard: in doomed.ts `if (this.#inRound) return`.
     test('law 11: a store that never answers is asked once, and not ever more often, to end what is still to be ended', async () => {
       const silence = Promise.withResolvers<void>()
       let asked = 0

@@ -10,12 +10,14 @@ import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { isCoatcheckError } from '../../src/core/errors.ts'
 import type { SessionRecord } from '../../src/core/record.ts'
+import { createSessions } from '../../src/core/sessions.ts'
 import { EPOCH_KEPT_MS, type SessionStore } from '../../src/core/store.ts'
 import { Connection } from '../../src/stores/sqlite/connection.ts'
 import { storeError } from '../../src/stores/sqlite/errors.ts'
 import { type SqliteStoreOptions, sqliteStore } from '../../src/stores/sqlite.ts'
 import { storeLaws } from '../../src/testing/index.ts'
 import { later, nextVersion, preparedRecord, sampleRecord, storedRecord } from '../../src/testing/records.ts'
+import { Browser, codeOf, SECRET } from '../core/world.ts'
 import type { PeerCall } from './sqlite-peer.ts'
 
 function openSpace() {
@@ -193,6 +195,20 @@ describe('a file that cannot be used is a typed error that says what to do', () 
     await storedRecord(open())
   })
 
+  // Guard: in sqlite/errors.ts `notDone`; without it the rotations count as of unknown outcome, and sign her out.
+  test('law 6: a disk that is full signs nobody in or out: what cannot be written says so, and all are who they were', async () => {
+    const program = fileURLToPath(new URL('./sqlite-full.ts', import.meta.url))
+    const args = ['-c', `trap '' XFSZ; ulimit -f 800; exec "$0" "$@"`, process.execPath, ...stripTypes(), program, path]
+    const { stdout } = await promisify(execFile)('sh', args)
+    const { codes, ended, cookies, here } = JSON.parse(stdout)
+    expect(Object.keys(codes)).toHaveLength(7)
+    for (const [act, code] of Object.entries(codes)) expect(code, act).toBe('STORE_UNAVAILABLE')
+    expect({ ended, here }).toEqual({ ended: [], here: 'ann' })
+    const sessions = createSessions({ store: open(), secret: SECRET, production: false })
+    const read = async (cookie: string) => (await sessions.read(cookie))?.data
+    expect(await Promise.all(cookies.map(read))).toEqual([{ userId: 'ann' }, { userId: 'bob' }])
+  })
+
   test("SQLite's own word for a full disk", () => {
     const full = stranger()
     full.exec('PRAGMA max_page_count = 4; CREATE TABLE t (x)')
@@ -203,7 +219,7 @@ describe('a file that cannot be used is a typed error that says what to do', () 
       error = thrown
     }
     full.close()
-    expect(storeError(error, path)).toMatchObject({ code: 'STORE_UNAVAILABLE', status: 503, cause: error })
+    expect(storeError(error, path)).toMatchObject({ code: 'STORE_UNAVAILABLE', status: 503, cause: error, notDone: true })
     expect(storeError(error, path).message).toMatch(/the disk is full/)
   })
 
@@ -284,6 +300,47 @@ describe('a file that is locked by somebody else', () => {
     await delay(50)
     for (const { id } of records) expect(await store.read(id)).toBeUndefined()
     expect(await store.create(records[0]!, later())).toBe('created')
+  })
+
+  // Guard: in writer.ts `mayHaveLanded`.
+  test('law 6: signs nobody out: a step-up or a role change that waited in vain surely did not happen', async () => {
+    const sessions = createSessions({ store: open({ busyTimeout: '100ms' }), secret: SECRET, production: false })
+    const ended: unknown[] = []
+    sessions.on('session.ended', event => ended.push(event))
+    const browser = new Browser()
+    await browser.login(sessions, 'ann')
+    const changes = [
+      () => browser.request(sessions, ({ session }) => Object.assign(session, { role: 'admin' })),
+      () => browser.login(sessions, 'ann'),
+    ]
+    for (const change of changes) {
+      const lock = stranger()
+      lock.exec('BEGIN IMMEDIATE')
+      expect(await codeOf(change)).toBe('STORE_UNAVAILABLE')
+      expect(await browser.whoAmI(sessions)).toBe('ann')
+      lock.exec('ROLLBACK')
+      lock.close()
+      expect(await codeOf(change)).toBeUndefined()
+    }
+    expect(await browser.whoAmI(sessions)).toBe('ann')
+    expect(ended).toEqual([])
+  })
+
+  // Guard: in sqlite/connection.ts `MOST_WAITING`.
+  test('law 11: lets 10,000 writes wait; the next is refused at once, and none of the others is lost', async () => {
+    const store = open({ busyTimeout: '60s' })
+    const lock = stranger()
+    lock.exec('BEGIN IMMEDIATE')
+    const waiting = Array.from({ length: 10_000 }, (_, i) => store.touch(`id ${i}`, 1, later()))
+    await expect(store.touch('one more', 1, later())).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+      message: expect.stringMatching(/too many writes/),
+      notDone: true,
+    })
+    lock.exec('ROLLBACK')
+    lock.close()
+    await Promise.all(waiting)
+    await storedRecord(store)
   })
 
   test('can be opened as soon as the lock is gone', async () => {

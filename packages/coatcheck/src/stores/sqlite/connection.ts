@@ -3,7 +3,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { randomText } from '../../core/crypto.ts'
 import { CoatcheckError } from '../../core/errors.ts'
-import { isBusy, storeError } from './errors.ts'
+import { isBusy, storeError, tooManyWait } from './errors.ts'
 import { ADD_MARK, COLUMNS_OF, CREATE_TABLES, DATA_VERSION, FORMAT, READ_MARK, TABLES } from './statements.ts'
 
 /** Bytes of randomness in a generation or an epoch. */
@@ -11,13 +11,15 @@ export const MARK_BYTES = 9
 /** The write-ahead log is cut back to this after a checkpoint. */
 const WAL_LIMIT_BYTES = 16 * 1024 * 1024
 const LONGEST_PAUSE_MS = 20
+/** Writes in the queue, each with its request and its data (law 11). */
+const MOST_WAITING = 10_000
 
 /**
  * One connection of our own to one file.
  *
  * Waiting for a lock never blocks the event loop: SQLite's own busy handler sleeps on the thread, so it is left at zero
  * and a busy attempt is made again after a short timer, until `busyMs` are over. Writes stand in one queue, so that a
- * file that is locked for long costs one attempt at a time and not one for each waiting request.
+ * file that is locked for long costs one attempt at a time and not one for each waiting request. A full queue refuses.
  */
 export class Connection {
   readonly #db: DatabaseSync
@@ -25,6 +27,7 @@ export class Connection {
   readonly #busyMs: number
   readonly #dataVersion: StatementSync
   #queue: Promise<unknown> = Promise.resolve()
+  #waiting = 0
   #closed = false
 
   constructor(path: string, busyMs: number) {
@@ -63,12 +66,13 @@ export class Connection {
    * log is synced before this resolves, and with it all that was written before. Without, a power cut may take back the
    * last moments, in order, never a part of one.
    */
-  write<T>(work: () => T, durable = false): Promise<T> {
+  async write<T>(work: () => T, durable = false): Promise<T> {
+    if (this.#waiting >= MOST_WAITING) throw tooManyWait(this.#path)
     const deadline = this.#deadline()
     const turn = this.#queue.then(() => this.#patiently(() => this.#transaction(work, durable), deadline))
-    this.#queue = turn.catch(() => {
-      // Whoever asked for the write hears of its failure; the queue only goes on.
-    })
+    this.#waiting++
+    // Whoever asked for the write hears of its failure; the queue only goes on.
+    this.#queue = turn.catch(() => {}).finally(() => this.#waiting--)
     return turn
   }
 

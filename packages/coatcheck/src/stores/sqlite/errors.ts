@@ -2,6 +2,9 @@ import { CoatcheckError } from '../../core/errors.ts'
 
 const BUSY = 5
 const LOCKED = 6
+const FULL = 13
+/** SQLITE_IOERR_WRITE: what a quota, or a limit of the file's size, is to SQLite. Not one of a sync, which may come too late. */
+const WRITE_FAILED = 10 | (3 << 8)
 
 const REMEDY: Readonly<Record<string, string>> = {
   3: 'may not be opened. Give this process the right to read and write the file and its folder.',
@@ -12,7 +15,7 @@ const REMEDY: Readonly<Record<string, string>> = {
   8: 'cannot be written. Give this process the right to write the file, its folder, and the -wal and -shm files beside it.',
   10: 'cannot be read or written: the disk or file system failed. Look at its free space, quota and health.',
   11: 'is damaged. Move it away (everybody signs in anew), or restore a copy.',
-  13: 'cannot grow: the disk is full. Free some space; what was saved before is safe.',
+  [FULL]: 'cannot grow: the disk is full. Free some space; what was saved before is safe.',
   14: 'cannot be opened. The path must name a file in a folder that exists and that this process may write to.',
   23: 'may not be used like this by this process.',
   26: 'is not an SQLite database. Give sqliteStore a path of its own.',
@@ -35,7 +38,8 @@ export function isBusy(error: unknown): boolean {
 }
 
 /**
- * The driver's error as ours, code `STORE_UNAVAILABLE`, with what to do.
+ * The driver's error as ours, code `STORE_UNAVAILABLE`, with what to do. `notDone` where SQLite surely wrote nothing: the
+ * lock was never had, or there was no room for the transaction, which was then rolled back.
  *
  * The driver's own text stays in the cause: SQLite's messages name tables and columns, never the values bound to them.
  */
@@ -43,7 +47,14 @@ export function storeError(error: unknown, path: string): CoatcheckError {
   if (error instanceof CoatcheckError) return error
   return new CoatcheckError('STORE_UNAVAILABLE', `The session database ${JSON.stringify(path)} ${reason(error)}`, {
     cause: error,
+    notDone: isBusy(error) || primaryCode(error) === FULL || resultCode(error) === WRITE_FAILED,
   })
+}
+
+/** The refusal of a write for which there is no room in the queue. */
+export function tooManyWait(path: string): CoatcheckError {
+  const message = `The session database ${JSON.stringify(path)} has too many writes waiting: the file has been locked for a while, or the disk is too slow for them.`
+  return new CoatcheckError('STORE_UNAVAILABLE', message, { retryAfter: 1, notDone: true })
 }
 
 function reason(error: unknown): string {
@@ -56,8 +67,13 @@ function reason(error: unknown): string {
 
 /** SQLite's result code without its extension (https://www.sqlite.org/rescode.html). */
 function primaryCode(error: unknown): number | undefined {
+  const code = resultCode(error)
+  return code === undefined ? undefined : code & 0xff
+}
+
+function resultCode(error: unknown): number | undefined {
   if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return undefined
-  return error.errcode & 0xff
+  return error.errcode
 }
 
 function textOf(error: unknown): string {
