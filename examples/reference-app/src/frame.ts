@@ -17,3 +17,13 @@ export function frameOf(req: Request, users: Users): Frame {
   if (userId === undefined) return { notice }
   return { user: users.byId(userId), notice, csrf: csrfToken(req.session) }
 }
+
+/**
+ * Of a page with a form that visitors send, too. A browser that does not say of its requests where they come from needs a
+ * token, and a cookie with it; all others get none (law 10).
+ */
+export function formFrameOf(req: Request, users: Users): Frame {
+  const frame = frameOf(req, users)
+  if (frame.csrf !== undefined || req.get('sec-fetch-site') !== undefined) return frame
+  return { ...frame, csrf: csrfToken(req.session) }
+}

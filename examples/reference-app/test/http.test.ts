@@ -390,7 +390,31 @@ describe('pages', () => {
   const html = { accept: 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8' }
 
   test.each(['/', '/login', '/signup', '/forgot', '/reset?token=x', '/nothing'])('%s sets no cookie', async path => {
+    const browser = { ...html, 'sec-fetch-site': 'none' }
+    expect((await visitor().get(path, browser)).headers.getSetCookie()).toEqual([])
+  })
+
+  test.each(['/', '/nothing'])('%s, without a form, sets none in the oldest browser either', async path => {
     expect((await visitor().get(path, html)).headers.getSetCookie()).toEqual([])
+  })
+
+  test.each([
+    ['/login', { ...member }, 303],
+    ['/signup', { email: 'old.browser@example.com', password: 'correct horse battery' }, 303],
+    ['/forgot', { email: 'nobody@example.com' }, 200],
+    ['/reset', { token: 'x', password: 'correct horse battery' }, 400],
+  ])('the form of %s works in a browser that says nothing of where it comes from, by its token', async (path, fields, status) => {
+    const headers = { ...html, 'content-type': 'application/x-www-form-urlencoded' }
+    const client = visitor()
+    const page = await (await client.get(path, html)).text()
+    const token = new RegExp(`action="${path}"[^>]*><input type="hidden" name="_csrf" value="([^"]+)"`).exec(page)?.[1] ?? ''
+    const send = (who: Client, _csrf: string) => who.raw(path, headers, new URLSearchParams({ ...fields, _csrf }).toString())
+    for (const [who, forged] of [
+      [client, ''],
+      [visitor(), token],
+    ] as const)
+      expect((await send(who, forged)).status).toBe(403)
+    expect((await send(client, token)).status).toBe(status)
   })
 
   test('allow no script, no other host and no frame, and keep the referrer on the site', async () => {

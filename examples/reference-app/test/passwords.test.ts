@@ -185,6 +185,26 @@ describe('dangerous acts', () => {
     expect((await signIn(`new-${email}`, first)).status).toBe(200)
   })
 
+  test('ASVS 7.5.2: so does signing out other devices', async () => {
+    const { email, client } = await newcomer()
+    const { client: other } = await signIn(email, first)
+    await pause(FRESH_MS + 100)
+    const { sessions } = (await (await client.get('/account/sessions')).json()) as {
+      sessions: { id: string; current: boolean }[]
+    }
+    const path = `/account/sessions/${sessions.find(({ current }) => !current)?.id}`
+    const acts = {
+      others: () => client.post('/account/sessions/revoke-others'),
+      form: () => client.post(`${path}/revoke`),
+      one: () => client.delete(path),
+    }
+    for (const act of Object.values(acts)) expect((await act()).status).toBe(403)
+    expect([await statusOf(client), await statusOf(other)]).toEqual([200, 200])
+    await client.post('/account/confirm', { password: first })
+    expect(await said(await acts.one())).toEqual([200, { ok: true }])
+    expect(await statusOf(other)).toBe(401)
+  })
+
   test('a change of address is told to the old one, before it happens; one that is taken is told to nobody', async () => {
     const { email, client } = await newcomer()
     expect((await client.post('/account/email', { email: admin.email })).status).toBe(409)

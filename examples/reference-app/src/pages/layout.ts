@@ -7,7 +7,7 @@ import { tag } from './icons.ts'
 export interface Frame {
   /** Who is signed in. */
   readonly user?: User | undefined
-  /** For forms. Visitors have none, and so need no cookie: headers decide about their forms (law 10). */
+  /** For forms. Most visitors have none, and so need no cookie: headers decide about their forms (law 10). */
   readonly csrf?: string | undefined
   /** One sentence about what has just been done. */
   readonly notice?: string | undefined

@@ -1,6 +1,6 @@
 import { emailField, type FormState, passwordField, problem, rememberField, returnToField } from './fields.ts'
 import { html } from './html.ts'
-import { type Frame, layout } from './layout.ts'
+import { csrfField, type Frame, layout } from './layout.ts'
 
 export function signInPage(frame: Frame, form: FormState): string {
   return layout({
@@ -10,7 +10,7 @@ export function signInPage(frame: Frame, form: FormState): string {
     width: 'narrow',
     main: html`<h1>Sign in</h1>
 ${problem(form)}
-<form class="card form" method="post" action="/login" novalidate>
+<form class="card form" method="post" action="/login" novalidate>${csrfField(frame)}
 ${emailField(form)}
 ${passwordField(form, { label: 'Password', autocomplete: 'current-password' })}
 ${rememberField(form)}

@@ -1,6 +1,6 @@
 import { emailField, type FormState, passwordField, problem, rememberField, returnToField } from './fields.ts'
 import { html } from './html.ts'
-import { type Frame, layout } from './layout.ts'
+import { csrfField, type Frame, layout } from './layout.ts'
 
 const hint = 'At least 8 characters. Three or four unrelated words are easy to keep in mind and hard to guess.'
 
@@ -12,7 +12,7 @@ export function signUpPage(frame: Frame, form: FormState): string {
     width: 'narrow',
     main: html`<h1>Make an account</h1>
 ${problem(form)}
-<form class="card form" method="post" action="/signup" novalidate>
+<form class="card form" method="post" action="/signup" novalidate>${csrfField(frame)}
 ${emailField(form)}
 ${passwordField(form, { label: 'Password', autocomplete: 'new-password', hint })}
 ${rememberField(form)}

@@ -1,5 +1,5 @@
 import type { Device } from 'coatcheck'
-import { requireAuth } from 'coatcheck/express'
+import { requireAuth, requireFresh } from 'coatcheck/express'
 import { type Request, type Response, Router } from 'express'
 import type { Context } from '../app.ts'
 import { deviceName } from '../device-name.ts'
@@ -13,8 +13,10 @@ import { signedInUser } from './signed-in-user.ts'
 const DEVICES = '/account/sessions'
 
 /** What a person can do about their own sessions. */
-export function accountRoutes({ users, sessions, say }: Context): Router {
+export function accountRoutes({ users, sessions, freshFor, say }: Context): Router {
   const router = Router()
+  /** Whoever holds a stolen session must not be able to sign its owner out with it (ASVS 5.0 7.5.2). */
+  const fresh = requireFresh(freshFor, { answer: say })
   router.use('/account', requireAuth({ loginPath: '/login', answer: say }))
 
   router.get(DEVICES, async (req, res) => {
@@ -27,14 +29,14 @@ export function accountRoutes({ users, sessions, say }: Context): Router {
     })
   })
 
-  router.post(`${DEVICES}/revoke-others`, async (req, res) => {
+  router.post(`${DEVICES}/revoke-others`, fresh, async (req, res) => {
     const revoked = await sessions.revokeOthers(req.session)
     // A program reads the count; it sees no page on which a notice could appear.
     answer(req, res, { json: { ok: true, revoked }, goTo: DEVICES, notice: othersNotice(revoked) })
   })
 
-  router.delete(`${DEVICES}/:id`, revokeDevice)
-  router.post(`${DEVICES}/:id/revoke`, revokeDevice)
+  router.delete(`${DEVICES}/:id`, fresh, revokeDevice)
+  router.post(`${DEVICES}/:id/revoke`, fresh, revokeDevice)
 
   async function revokeDevice(req: Request<{ id: string }>, res: Response): Promise<void> {
     const { id } = req.params

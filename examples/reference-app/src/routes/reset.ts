@@ -1,6 +1,6 @@
 import { type Request, type Response, Router } from 'express'
 import type { Context } from '../app.ts'
-import { frameOf } from '../frame.ts'
+import { formFrameOf, frameOf } from '../frame.ts'
 import { forgotInput, INCOMPLETE, readInput, resetInput } from '../input.ts'
 import { answer, refusalOf, sendPage } from '../negotiation.ts'
 import type { FormState } from '../pages/fields.ts'
@@ -12,7 +12,7 @@ const DEAD_LINK = 'This link has been used, or is too old. Ask for another.'
 export function resetRoutes({ users, auth }: Context): Router {
   const router = Router()
 
-  router.get('/forgot', (req, res) => sendPage(res, 200, forgotPage(frameOf(req, users), {})))
+  router.get('/forgot', (req, res) => sendPage(res, 200, forgotPage(formFrameOf(req, users), {})))
 
   router.post('/forgot', async (req, res) => {
     const input = readInput(forgotInput, req.body)
@@ -24,7 +24,7 @@ export function resetRoutes({ users, auth }: Context): Router {
 
   router.get('/reset', (req, res) => {
     res.set('Cache-Control', 'no-store')
-    sendPage(res, 200, resetPage(frameOf(req, users), textOf(req.query.token), {}))
+    sendPage(res, 200, resetPage(formFrameOf(req, users), textOf(req.query.token), {}))
   })
 
   router.post('/reset', async (req, res) => {
@@ -37,13 +37,13 @@ export function resetRoutes({ users, auth }: Context): Router {
   })
 
   function refuseForgot(req: Request, res: Response, status: number, problem: FormState): void {
-    const page = () => forgotPage(frameOf(req, users), { ...problem, values: req.body ?? {} })
+    const page = () => forgotPage(formFrameOf(req, users), { ...problem, values: req.body ?? {} })
     answer(req, res, { status, json: problem, page })
   }
 
   function refuseReset(req: Request, res: Response, problem: FormState): void {
     const token = textOf((req.body as { token?: unknown } | undefined)?.token)
-    answer(req, res, { status: 400, json: problem, page: () => resetPage(frameOf(req, users), token, problem) })
+    answer(req, res, { status: 400, json: problem, page: () => resetPage(formFrameOf(req, users), token, problem) })
   }
 
   return router

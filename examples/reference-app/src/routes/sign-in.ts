@@ -1,7 +1,7 @@
 import { safeReturnPath } from 'coatcheck'
 import { type Request, type Response, Router } from 'express'
 import type { Context } from '../app.ts'
-import { frameOf } from '../frame.ts'
+import { formFrameOf } from '../frame.ts'
 import { INCOMPLETE, readInput, signInInput } from '../input.ts'
 import { answer, refusalOf, sendPage } from '../negotiation.ts'
 import type { FormState } from '../pages/fields.ts'
@@ -22,7 +22,7 @@ export function signInRoutes({ users, auth }: Context): Router {
     const { returnTo } = req.query
     if (req.session.userId !== undefined) return res.redirect(303, safeReturnPath(returnTo, '/dashboard'))
     const notice = Object.keys(notices).find(name => name in req.query)
-    sendPage(res, 200, signInPage({ notice: notice && notices[notice] }, { values: { returnTo } }))
+    sendPage(res, 200, signInPage({ ...formFrameOf(req, users), notice: notice && notices[notice] }, { values: { returnTo } }))
   })
 
   router.post('/login', async (req, res) => {
@@ -41,7 +41,7 @@ export function signInRoutes({ users, auth }: Context): Router {
 
   function refuse(req: Request, res: Response, status: number, problem: FormState): void {
     const error = status === 401 ? 'The e-mail address or the password is wrong.' : problem.error
-    const page = () => signInPage(frameOf(req, users), { ...problem, error, values: req.body ?? {} })
+    const page = () => signInPage(formFrameOf(req, users), { ...problem, error, values: req.body ?? {} })
     answer(req, res, { status, json: problem, page })
   }
 

@@ -2,7 +2,7 @@ import type { SignUpResult } from '@coatcheck/auth'
 import { safeReturnPath } from 'coatcheck'
 import { type Request, type Response, Router } from 'express'
 import type { Context } from '../app.ts'
-import { frameOf } from '../frame.ts'
+import { formFrameOf } from '../frame.ts'
 import { INCOMPLETE, readInput, signUpInput } from '../input.ts'
 import { answer, refusalOf, sendPage } from '../negotiation.ts'
 import type { FormState } from '../pages/fields.ts'
@@ -19,7 +19,7 @@ export function signUpRoutes({ users, auth }: Context): Router {
 
   router.get('/signup', (req, res) => {
     if (req.session.userId !== undefined) return res.redirect(303, '/dashboard')
-    sendPage(res, 200, signUpPage({}, { values: { returnTo: req.query.returnTo } }))
+    sendPage(res, 200, signUpPage(formFrameOf(req, users), { values: { returnTo: req.query.returnTo } }))
   })
 
   router.post('/signup', async (req, res) => {
@@ -36,7 +36,7 @@ export function signUpRoutes({ users, auth }: Context): Router {
   })
 
   function refuse(req: Request, res: Response, status: number, problem: FormState): void {
-    const page = () => signUpPage(frameOf(req, users), { ...problem, values: req.body ?? {} })
+    const page = () => signUpPage(formFrameOf(req, users), { ...problem, values: req.body ?? {} })
     answer(req, res, { status, json: problem, page })
   }
 
