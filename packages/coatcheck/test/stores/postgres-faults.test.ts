@@ -162,6 +162,32 @@ describe.skipIf(postgres.missing)('law 6: an outage of Postgres', () => {
     expect(seen.refused + seen.saved).toBeGreaterThan(0)
   }, 90_000)
 
+  // Guard: in client.ts `guardConnections`.
+  test('a connection that the server ends in the packet that opens it: a 503, and the process goes on', async () => {
+    const proxy = await startTcpProxy(server.port)
+    endings.push(() => proxy.close())
+    const other = newPool(server.url)
+    await migrate(other)
+    const config = { application_name: 'served' }
+    const store = postgresStore(newPool(throughPort(server.url, proxy.url), config), { timeoutMs: TIMEOUT_MS * 10 })
+    let held = proxy.hold()
+    const reading = Promise.resolve(store.read('x'))
+    const refused = expect(reading).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    // Proving a password (SCRAM) takes two answers; the third says that the connection is open.
+    for (const _answer of [1, 2]) {
+      await expect.poll(() => held.count).toBe(1)
+      held.release()
+      held = proxy.hold()
+    }
+    const terminate =
+      "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'served' AND state = 'idle'"
+    await expect.poll(async () => (await other.query(terminate)).rowCount, { timeout: 5000 }).toBe(1)
+    await expect.poll(() => held.count).toBeGreaterThan(2)
+    held.release()
+    await refused
+    expect(await store.read('x')).toBeUndefined()
+  }, 90_000)
+
   test('a pool whose connections are all in use elsewhere', async () => {
     const pool = newPool(server.url, { max: 3 })
     const traffic = await trafficOver(pool)

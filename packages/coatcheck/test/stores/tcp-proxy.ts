@@ -36,7 +36,10 @@ export async function startTcpProxy(port: number): Promise<TcpProxy> {
       pairs.delete(pair)
       for (const socket of pair) socket.destroy()
     }
-    for (const socket of pair) socket.setNoDelay().on('error', end).on('close', end)
+    for (const socket of pair) socket.setNoDelay().on('error', end)
+    client.on('close', end)
+    // What is held back comes before the end.
+    upstream.on('close', () => (held ? held.push(() => client.end(end)) : end()))
     client.on('data', bytes => proxy.silent || upstream.write(bytes))
     upstream.on('data', bytes => {
       if (proxy.silent) return

@@ -18,6 +18,8 @@ export interface PostgresNotification {
 /** A `pg` pool, or anything with this method of its own. Its `query` would not let a statement be given up. */
 export interface PostgresPool {
   connect(): Promise<PostgresClient>
+  /** Where the pool tells of a connection before anybody has it, we listen for its errors. */
+  on?(event: 'connect', listener: (client: PostgresClient) => void): unknown
 }
 
 /** A statement that a connection parses once and keeps under its name. */
@@ -75,6 +77,7 @@ export class PostgresLink {
   constructor(pool: PostgresPool, timeoutMs: number) {
     this.#pool = pool
     this.timeoutMs = timeoutMs
+    guardConnections(pool)
   }
 
   /** Rows of one statement, alone. */
@@ -163,6 +166,18 @@ export class PostgresLink {
       .catch(ignored)
       .finally(() => this.#forsaken--)
   }
+}
+
+const guarded = new WeakSet<PostgresPool>()
+
+/**
+ * An error without a listener ends the process, and who asked a pool for a connection can listen only after it was handed
+ * over: too late where the server ends it in the packet that opens it. Once for each pool, however many stores it has.
+ */
+function guardConnections(pool: PostgresPool): void {
+  if (guarded.has(pool)) return
+  guarded.add(pool)
+  pool.on?.('connect', client => client.on('error', ignored))
 }
 
 async function onClient<T>(client: PostgresClient, limit: Limit, act: (client: PostgresClient) => Promise<T>): Promise<T> {
