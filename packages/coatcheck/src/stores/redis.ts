@@ -13,6 +13,7 @@ import {
   redisFailure,
   Script,
 } from './redis/client.ts'
+import { Confirmation, type Wanted } from './redis/confirmation.ts'
 import { FirstContact } from './redis/first-contact.ts'
 import { decodeRecord, encodeRecord, encodeSeenAt, isMark, MARK_BYTES } from './redis/record.ts'
 import * as scripts from './redis/scripts.ts'
@@ -77,7 +78,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const wait = options.confirmRevocations?.timeoutMs ?? 0
   if (wait >= timeoutMs)
     throw new CoatcheckError('BAD_OPTION', 'redisStore: confirmRevocations.timeoutMs must be below timeoutMs.')
-  return new RedisStore(linkOf(client, timeoutMs), checkedPrefix(options.prefix ?? 'cc:'), timeoutMs, options)
+  return new RedisStore(linkOf(client, timeoutMs), checkedPrefix(options.prefix ?? 'cc:'), timeoutMs, options.confirmRevocations)
 }
 
 function checkedPrefix(prefix: string): string {
@@ -93,15 +94,15 @@ class RedisStore implements SessionStore {
   readonly #link: RedisLink
   readonly #prefix: string
   readonly #timeoutMs: number
-  readonly #options: RedisStoreOptions
+  readonly #confirmation: Confirmation | undefined
   readonly #contact: FirstContact
   readonly cannot: { readonly watch?: string }
 
-  constructor(link: RedisLink, prefix: string, timeoutMs: number, options: RedisStoreOptions) {
+  constructor(link: RedisLink, prefix: string, timeoutMs: number, wanted: Wanted | undefined) {
     this.#link = link
     this.#prefix = prefix
     this.#timeoutMs = timeoutMs
-    this.#options = options
+    this.#confirmation = wanted && new Confirmation(link, wanted)
     this.#contact = new FirstContact(link, prefix)
     this.cannot = typeof link.trackers === 'string' ? { watch: link.trackers } : {}
   }
@@ -159,7 +160,7 @@ class RedisStore implements SessionStore {
       const [answer, generation] = await Promise.all([deleteScript.run(this.#link, [this.#key(id)], args), this.#generation()])
       const [owner] = textsOf(answer)
       if (owner) await this.#unfile(owner, [id])
-      await this.#confirm(this.#key(id))
+      await this.#confirmation?.of([this.#key(id)])
       return wasAlive(answer, generation)
     })
   }
@@ -195,7 +196,7 @@ class RedisStore implements SessionStore {
       const deleted = await Promise.all(ids.map(id => deleteScript.run(this.#link, [this.#key(id)], ['1', userId])))
       // Only now: a crash half-way leaves them on file, for the next try to finish.
       await this.#unfile(userId, ids)
-      await Promise.all([key, ...ids.map(id => this.#key(id))].map(key => this.#confirm(key)))
+      await this.#confirmation?.of([key, ...ids.map(id => this.#key(id))])
       return ids.filter((_id, i) => wasAlive(deleted[i], generation))
     })
   }
@@ -207,7 +208,7 @@ class RedisStore implements SessionStore {
       const previous = await this.#link.run(key, ['SET', key, next, 'GET'])
       if (except !== undefined && previous !== null)
         await carryOverScript.run(this.#link, [this.#key(except)], [text(previous), next])
-      await this.#confirm(key)
+      await this.#confirmation?.of([key])
     })
   }
 
@@ -341,18 +342,6 @@ class RedisStore implements SessionStore {
       // Nobody is kept signed in because the memory is full: what is filed of the dead is only not cleaned up.
       if (!isOutOfMemory(error)) throw error
     })
-  }
-
-  /** Waits until replicas have what was just written on the node of `key`, where that was asked for. */
-  async #confirm(key: string): Promise<void> {
-    const { confirmRevocations: wanted } = this.#options
-    if (wanted === undefined) return
-    const acknowledged = Number(await this.#link.run(key, ['WAIT', String(wanted.replicas), String(wanted.timeoutMs)]))
-    if (acknowledged >= wanted.replicas) return
-    throw new CoatcheckError(
-      'STORE_UNAVAILABLE',
-      `The revocation is in force, but only ${acknowledged} of ${wanted.replicas} replicas have it: a failover now could undo it. Repeat it.`,
-    )
   }
 
   async #guarded<Result>(operation: string, act: () => Promise<Result>): Promise<Result> {

@@ -30,6 +30,25 @@ for (const [name, connect] of Object.entries(clusterClients)) {
       expect(found).toEqual([record.id])
       for (const connection of [first, second]) connection.close()
     })
+
+    // Guard: in redis/confirmation.ts the keys share one time limit.
+    test('confirmRevocations asks the node of each key, and takes one time limit for all of them', async () => {
+      const [connection, prefix] = [await connect(cluster.url as string), `test:${randomUUID()}:`]
+      const storeWith = (replicas: number) =>
+        redisStore(connection.client, { prefix, confirmRevocations: { replicas, timeoutMs: 500 } })
+      const login = () => Promise.all(Array.from({ length: 40 }, () => storedRecord(storeWith(1), { userId: 'ann' })))
+      await login()
+      expect(await storeWith(1).revokeUser('ann')).toHaveLength(40)
+      await login()
+      const from = performance.now()
+      await expect(storeWith(5).revokeUser('ann')).rejects.toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        message: expect.stringContaining('1 of 5 replicas'),
+      })
+      // Forty limits would be twenty seconds.
+      expect(performance.now() - from).toBeLessThan(10_000)
+      connection.close()
+    })
   })
 }
 

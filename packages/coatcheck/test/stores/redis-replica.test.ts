@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { afterEach, describe, expect, test } from 'vitest'
 import { startRedis } from '../../../../test/services/redis.ts'
@@ -45,20 +46,54 @@ describe.skipIf(redis.missing).each(Object.entries(clients))('a master with a re
     return redisStore(connection.client, options)
   }
 
-  test('confirmRevocations: what resolved, the replica has', async () => {
+  test('confirmRevocations: what resolved, the replica has, and nothing resolves before', async () => {
     const { master, replica } = await pair()
-    const store = await storeOn(master, CONFIRMED)
+    const store = await storeOn(master, { confirmRevocations: { replicas: 1, timeoutMs: 1900 } })
     const [one, other] = [await storedRecord(store, { userId: 'ann' }), await storedRecord(store, { userId: 'ann' })]
     const client = await createClient({ url: replica.url }).connect()
     endings.push(() => client.destroy())
-    await store.delete(one.id)
+    await expect.poll(() => client.exists(`cc:s:${other.id}`), { timeout: 30_000 }).toBe(1)
+    /** What it gave, and whether that was before the replica, which stands still, could know. */
+    const confirmed = async <Result>(revoke: () => Promise<Result>) => {
+      replica.pause()
+      let isDone = false
+      const revoking = revoke().finally(() => {
+        isDone = true
+      })
+      await sleep(300)
+      expect(isDone).toBe(false)
+      replica.resume()
+      return revoking
+    }
+    await confirmed(() => store.delete(one.id))
     expect(await client.exists(`cc:s:${one.id}`)).toBe(0)
-    expect(await store.revokeUser('ann')).toEqual([other.id])
+    expect(await confirmed(() => store.revokeUser('ann'))).toEqual([other.id])
     expect(await client.exists(`cc:s:${other.id}`)).toBe(0)
     const before = await client.get('cc:generation')
-    await store.revokeEveryone()
+    await confirmed(() => store.revokeEveryone())
     const after = await client.get('cc:generation')
     expect([after === before, after]).toEqual([false, (await store.marks(null)).generation])
+  }, 60_000)
+
+  test('confirmRevocations: many endings at once with the replica stopped hold up no read for longer than one', async () => {
+    const { master, replica } = await pair()
+    const store = await storeOn(master, CONFIRMED)
+    const [others, monitor] = [await storedRecord(store, { userId: 'bob' }), await createClient({ url: master.url }).connect()]
+    endings.push(() => monitor.destroy())
+    const records = await Promise.all(Array.from({ length: 10 }, () => storedRecord(store, { userId: 'ann' })))
+    const waits: string[] = []
+    await monitor.monitor(line => /\] "WAIT"/i.test(String(line)) && waits.push(String(line)))
+    replica.pause()
+    endings.push(() => replica.resume())
+    const ended = Promise.allSettled(records.map(({ id }) => store.delete(id)))
+    await sleep(100)
+    // Ten waits in a row would be ten seconds, of which a read grants two.
+    expect(await store.read(others.id)).toEqual(others)
+    for (const { status } of await ended) expect(status).toBe('rejected')
+    expect(waits.length).toBeGreaterThan(0)
+    expect(waits.length).toBeLessThanOrEqual(3)
+    replica.resume()
+    await expect.poll(() => codeOf(() => store.revokeUser('ann')), { timeout: 30_000 }).toBeUndefined()
   }, 60_000)
 
   test('confirmRevocations with the replica stopped: a typed error, in force all the same, and repeated once it is back', async () => {
