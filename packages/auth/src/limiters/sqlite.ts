@@ -1,4 +1,5 @@
 import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { RateLimiterSQLite } from 'rate-limiter-flexible'
 import type { Limiter, RateLimiter, RateLimiterOptions } from '../throttle/limiter.ts'
 
@@ -10,6 +11,15 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS ${TABLE} (key TEXT PRIMARY KEY, points INTEGER NOT NULL DEFAULT 0, expire INTEGER) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS ${TABLE}_expire ON ${TABLE} (expire);
 `
+/** From here on calls wait for a lock as long as another connection's write takes: they stop the event loop. */
+const HARDLY_WAIT = 'PRAGMA busy_timeout = 5'
+/** A file that another connection keeps locked for so long, and at each of so many looks, is taken for down. */
+const LOCKED_FOR_MS = 1000
+const LOOKS = 20
+const LOOK_EVERY_MS = 25
+const SQLITE_BUSY = 5
+/** The rest of a result code says which way. */
+const PRIMARY_CODE = 0xff
 const FORGET_EVERY_MS = 60_000
 /** So many rows in one go: forgetting must never stall the event loop. */
 const FORGET_BATCH = 1000
@@ -24,6 +34,8 @@ const FORGET = `DELETE FROM ${TABLE} WHERE key IN (SELECT key FROM ${TABLE} WHER
 export function sqliteLimiter(path: string): Limiter {
   const database = new DatabaseSync(path)
   database.exec(SCHEMA)
+  database.exec(HARDLY_WAIT)
+  const patiently = patienceWith(database)
   let forgetAt = Date.now() + FORGET_EVERY_MS
 
   function forgetEnded(): void {
@@ -44,12 +56,13 @@ export function sqliteLimiter(path: string): Limiter {
       clearExpiredByTimeout: false,
     })
     return {
-      async consume(key) {
-        forgetEnded()
-        return limiter.consume(key)
-      },
-      reward: key => limiter.reward(key),
-      delete: key => limiter.delete(key),
+      consume: key =>
+        patiently(() => {
+          forgetEnded()
+          return limiter.consume(key)
+        }),
+      reward: key => patiently(() => limiter.reward(key)),
+      delete: key => patiently(() => limiter.delete(key)),
     }
   }
 
@@ -59,6 +72,42 @@ export function sqliteLimiter(path: string): Limiter {
 /** A path alone does not tell: SQLite takes an empty one, and `file:x?mode=memory`, for no file either. */
 function hasFile(database: DatabaseSync): boolean {
   return database.prepare("SELECT file FROM pragma_database_list WHERE name = 'main'").get()?.file !== ''
+}
+
+/** Runs writes. While another connection has the file locked they wait beside the event loop, and one look does for all. */
+function patienceWith(database: DatabaseSync) {
+  let free: Promise<void> | undefined
+
+  async function unlocked(): Promise<void> {
+    const endsAt = performance.now() + LOCKED_FOR_MS
+    for (let look = 1; ; look++) {
+      await sleep(LOOK_EVERY_MS, undefined, { ref: false })
+      try {
+        return database.exec('BEGIN IMMEDIATE; ROLLBACK')
+      } catch (error) {
+        if (!isBusy(error) || (look >= LOOKS && performance.now() >= endsAt)) throw error
+      }
+    }
+  }
+
+  return async function patiently<Result>(write: () => Promise<Result>): Promise<Result> {
+    for (;;) {
+      await free
+      try {
+        return await write()
+      } catch (error) {
+        if (!isBusy(error)) throw error
+      }
+      free ??= unlocked().finally(() => {
+        free = undefined
+      })
+    }
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  const { errcode } = error as { readonly errcode?: number }
+  return errcode !== undefined && (errcode & PRIMARY_CODE) === SQLITE_BUSY
 }
 
 /**

@@ -177,17 +177,44 @@ describe('sqlite', () => {
     for (const end of ['', '-wal', '-shm']) rmSync(path + end, { force: true })
   })
 
-  test('a file that another writer keeps locked refuses', async () => {
+  test('a file that another writer keeps locked refuses, and the event loop goes on meanwhile', async () => {
     const limiter = sqliteLimiter(path)
     const counter = new Counter(limiter, 'test', { tries: 10, seconds: 60 })
     const other = new DatabaseSync(path)
     other.exec('BEGIN IMMEDIATE')
-    await expect(counter.take('key')).rejects.toMatchObject(UNAVAILABLE)
+    let [last, longest] = [performance.now(), 0]
+    const beat = setInterval(() => {
+      const now = performance.now()
+      longest = Math.max(longest, now - last)
+      last = now
+    }, 5)
+    const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => counter.take('key')))
+    await sleep(10)
+    clearInterval(beat)
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ status: 'rejected', reason: UNAVAILABLE })
+    // One of them inside SQLite would be a second, and eight of them eight.
+    expect(longest).toBeLessThan(700)
     other.exec('ROLLBACK')
     other.close()
     expect(await counter.take('key')).toMatchObject({ taken: true })
     limiter.close?.()
     await expect(counter.take('key')).rejects.toMatchObject(UNAVAILABLE)
+  })
+
+  test('a file that is locked for a moment is waited for: as many are taken as ever, and what is given back is', async () => {
+    const limiter = sqliteLimiter(path)
+    const counter = new Counter(limiter, 'moment', { tries: 10, seconds: 60 })
+    const first = await counter.take('key')
+    const other = new DatabaseSync(path)
+    other.exec('BEGIN IMMEDIATE')
+    setTimeout(() => other.exec('ROLLBACK'), 200)
+    const [, ...outcomes] = await Promise.all([
+      first.taken && counter.giveBack('key', first),
+      ...Array.from({ length: 20 }, () => counter.take('key')),
+    ])
+    expect(outcomes.filter(({ taken }) => taken)).toHaveLength(10)
+    other.close()
+    limiter.close?.()
   })
 
   test('what has ended is thrown away in batches, so that a flood of addresses does not stay', async () => {
