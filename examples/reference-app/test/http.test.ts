@@ -237,10 +237,30 @@ describe('signing out', () => {
     expect(await json(await visitor().post('/logout'))).toEqual({ ok: true })
   })
 
-  test('needs more than a link', async () => {
-    const client = await signedIn(member)
-    expect((await client.get('/logout')).status).toBe(404)
-    expect((await client.get('/dashboard')).status).toBe(200)
+  test('ASVS 3.5.3: it, and whatever else changes something, needs more than a link', async () => {
+    const who = await newcomer()
+    const [client, other, boss] = [await signedIn(who), await signedIn(who), await signedIn(admin)]
+    const [own] = await devicesOf(client)
+    const acts = [
+      '/logout',
+      '/account/sessions/revoke-others',
+      `/account/sessions/${own?.id}`,
+      `/account/sessions/${own?.id}/revoke`,
+    ]
+    const adminActs = ['revoke-sessions', 'disable'].map(act => `/admin/users/${who.userId}/${act}`)
+    const bossActs = [...adminActs, '/admin/revoke-everyone', `/users/${who.userId}`, `/users/${who.userId}/delete`]
+    for (const [{ cookie }, paths] of [
+      [client, acts],
+      [boss, bossActs],
+    ] as const) {
+      for (const path of paths) {
+        for (const method of ['GET', 'HEAD']) {
+          const { status } = await fetch(app.url + path, { method, headers: { cookie } })
+          expect([method, path, status]).toEqual([method, path, 404])
+        }
+      }
+    }
+    for (const each of [client, other, boss]) expect((await each.get('/dashboard')).status).toBe(200)
   })
 })
 

@@ -366,7 +366,7 @@ describe('ASVS 6.4.3: reset by mail', () => {
     expect(await reset(here, token)).toMatchObject({ reason: 'invalid' })
   })
 
-  test('a token changed by a character, of another secret, or of no shape asks no database', async () => {
+  test('ASVS 11.3.3: a token changed by a character, of another secret, or of no shape asks no database', async () => {
     const here = world()
     const other = world({ secret: 'another secret of thirty-two bytes or more, for tests' })
     const { id, email } = await here.person(PASSWORD)
@@ -451,11 +451,18 @@ describe('ASVS 6.4.3: reset by mail', () => {
     expect(answers.filter(({ ok }) => ok)).toHaveLength(20)
   })
 
-  test('ASVS 6.4.6: an administrator may start one; an account without a password begins so', async () => {
+  test('ASVS 6.4.1, 6.4.6: an administrator may start one; an account without a password begins so', async () => {
     const here = world()
     const id = here.users.add('new@example.org', null)
     expect(await here.auth.startReset(id)).toBe(true)
-    expect(await reset(here, await mail(here))).toEqual({ ok: true, userId: id })
+    const late = await mail(here)
+    here.clock.advance(30 * 60_000)
+    expect(await reset(here, late)).toMatchObject({ reason: 'invalid' })
+    expect(await here.auth.startReset(id)).toBe(true)
+    const token = await mail(here, 2)
+    expect(token.split('.').slice(1)).not.toEqual(late.split('.').slice(1))
+    expect(await reset(here, token)).toEqual({ ok: true, userId: id })
+    expect(await reset(here, token, `not ${NEW}`)).toMatchObject({ reason: 'invalid' })
     expect(await login(new Browser(here.sessions), here, 'new@example.org', NEW)).toMatchObject({ ok: true })
     here.users.disableUser(id)
     expect(await here.auth.startReset(id)).toBe(false)
@@ -594,4 +601,43 @@ describe('ASVS 6.3.8: signing up', () => {
     expect(await signUp(here, 'bob@example.org', PASSWORD, elsewhere)).toMatchObject({ ok: true })
     expect(await login(new Browser(here.sessions), here, email)).toMatchObject({ ok: true })
   })
+})
+
+test('ASVS 6.3.4: login, step-up and change of password sign in, each once; nothing else that auth can do does', async () => {
+  const here = world()
+  const { id, email } = await here.person(PASSWORD)
+  const browser = new Browser(here.sessions)
+  let logins = 0
+  here.sessions.on('login', () => logins++)
+  const { auth } = here
+  const link = async () => {
+    await auth.startReset(id)
+    return here.users.mails.at(-1)?.token as string
+  }
+  const acts: Record<string, [expected: number, act: () => unknown]> = {
+    on: [0, () => auth.on('login.failed', () => {})],
+    hashing: [0, () => auth.hashing],
+    login: [1, () => login(browser, here, email)],
+    reauthenticate: [1, () => browser.request(session => auth.reauthenticate(session, { password: PASSWORD }))],
+    changePassword: [1, () => browser.request(session => auth.changePassword(session, { password: PASSWORD, newPassword: NEW }))],
+    rememberDevice: [0, () => browser.request(session => auth.rememberDevice(session))],
+    prepareSignUp: [0, () => browser.request(session => auth.prepareSignUp(session, { identifier: 'x', password: PASSWORD }))],
+    hashPassword: [0, () => auth.hashPassword(PASSWORD)],
+    requestReset: [0, () => browser.request(session => auth.requestReset(session, { identifier: email }))],
+    startReset: [0, link],
+    resetPassword: [
+      0,
+      () => browser.request(async session => auth.resetPassword(session, { token: await link(), password: PASSWORD })),
+    ],
+    disable: [0, () => auth.disable(id)],
+    enable: [0, () => auth.enable(id)],
+    close: [0, () => {}],
+  }
+  const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(auth)).filter(name => name !== 'constructor')
+  expect(Object.keys(acts).sort()).toEqual(methods.sort())
+  for (const [name, [expected, act]] of Object.entries(acts)) {
+    logins = 0
+    await act()
+    expect([name, logins]).toEqual([name, expected])
+  }
 })

@@ -353,7 +353,7 @@ describe('the browser is known again', () => {
   })
 })
 
-test('ASVS 13.3.4: the newest secret signs and the older ones verify, so that a rotation forgets no browser; a secret taken out does', async () => {
+test('ASVS 11.2.2, 13.3.4: the newest secret signs and the older ones verify, so that a rotation forgets no browser; a secret taken out does', async () => {
   const newer = 'a newer secret of thirty-two bytes or more, for tests'
   const first = world()
   const { email, id } = await first.person(PASSWORD)

@@ -1,7 +1,14 @@
+import { once } from 'node:events'
+import { createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { CoatcheckError } from 'coatcheck'
+import { answerTo, requireAuth, requireFresh, requireRole, session } from 'coatcheck/express'
 import { memoryStore } from 'coatcheck/memory'
 import { gatedStore } from 'coatcheck/testing'
-import { afterEach, describe, expect, test } from 'vitest'
-import type { Options } from '../support/world.ts'
+import express from 'express'
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
+import { Browser, type Options, openWorld } from '../support/world.ts'
 import { openSite, promote, type Site, type Visitor } from './site.ts'
 import { frameworks } from './sites.ts'
 
@@ -36,7 +43,7 @@ describe.each(frameworks)('on $name', framework => {
   const tokenOf = (visitor: Visitor) => visitor.jar.get('__Host-sid') ?? ''
 
   describe('V7 sessions', () => {
-    test('ASVS 7.2.1: the server alone decides: a forged, altered, cut or unsigned cookie is nobody', async () => {
+    test('ASVS 7.2.1, 11.2.5: the server alone decides: a forged, altered, cut or unsigned cookie is nobody', async () => {
       const site = await open()
       const { id, visitor } = await signedIn(site)
       const token = tokenOf(visitor)
@@ -125,7 +132,7 @@ describe.each(frameworks)('on $name', framework => {
       expect(await visitor.whoAmI()).toBeUndefined()
     })
 
-    test('ASVS 7.4.1: after a logout the token is dead, also at another process', async () => {
+    test('ASVS 7.4.1: after a logout the token is dead, also for another engine over the same store', async () => {
       const store = memoryStore()
       const [site, other] = [await open({ store }), await open({ store })]
       const { visitor } = await signedIn(site)
@@ -300,14 +307,19 @@ describe.each(frameworks)('on $name', framework => {
       expect(await visitor.whoAmI()).toBe(id)
     })
 
-    test('ASVS 3.5.3: to look is not to change: GET ends, begins and changes no session', async () => {
-      const site = await open()
+    test('ASVS 3.5.3: to look is not to change: GET and HEAD, also of another site, end, begin and change no session', async () => {
+      const gate = gatedStore(memoryStore())
+      const site = await open({ store: gate.store })
       const { id, visitor } = await signedIn(site)
-      for (const path of ['/logout', '/cart', '/fresh/devices/revoke-others', '/admin/revoke-everyone']) {
-        const { status, setCookie } = await visitor.get(path, { 'sec-fetch-site': 'cross-site' })
-        expect(status).toBeGreaterThanOrEqual(403)
-        expect(setCookie).toEqual([])
+      gate.reset()
+      for (const path of ['/', '/me', '/login', '/members/devices', '/staff/people', '/fresh/email', '/nowhere']) {
+        for (const method of ['GET', 'HEAD']) {
+          const { setCookie } = await visitor.send(method, path, undefined, { 'sec-fetch-site': 'cross-site' })
+          expect([method, path, setCookie]).toEqual([method, path, []])
+        }
       }
+      const { create, replace, delete: deleted, revokeUser, revokeEveryone } = gate.calls
+      expect([create, replace, deleted, revokeUser, revokeEveryone]).toEqual([0, 0, 0, 0, 0])
       expect(await visitor.whoAmI()).toBe(id)
     })
 
@@ -461,4 +473,84 @@ test('ASVS 7.1.2: the oldest session of a person ends where there are more than 
   const alive = await Promise.all(cookies.map(async cookie => (await site.sessions.read(cookie))?.userId))
   expect(alive).toEqual([undefined, id, id])
   await site.close()
+})
+
+test('ASVS 4.4.2, 4.4.3, 4.4.4: with what we give, an upgrade is refused to other sites and to nobody, and ends with its session', async () => {
+  const world = openWorld()
+  const sockets = new Map<string, Duplex>()
+  const cut = (ids: readonly string[]) => {
+    for (const id of ids) sockets.get(id)?.destroy()
+  }
+  world.sessions.on('session.ended', ({ id }) => cut([id]))
+  world.sessions.on('user.revoked', ({ ids }) => cut(ids))
+  world.sessions.on('everyone.revoked', () => cut([...sockets.keys()]))
+  const server = createServer().on('upgrade', async (req, socket) => {
+    const found = await world.sessions.read(req.headers.cookie)
+    if (found?.userId == null || req.headers.origin !== `http://${req.headers.host}`) return socket.end('HTTP/1.1 403 No\r\n\r\n')
+    sockets.set(found.id, socket)
+    socket.on('error', () => {}).write('HTTP/1.1 101 Yes\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  onTestFinished(async () => {
+    server.close()
+    await world.close()
+  })
+  const { port } = server.address() as AddressInfo
+  const origin = `http://127.0.0.1:${port}`
+  /** The socket, if the upgrade was let through. */
+  async function upgrade(cookie: string, from: string): Promise<Duplex | undefined> {
+    const headers = { cookie, origin: from, connection: 'Upgrade', upgrade: 'x' }
+    const asked = request({ port, host: '127.0.0.1', headers, agent: false }).end()
+    const [, socket] = await Promise.race([once(asked, 'upgrade'), once(asked, 'response')])
+    return socket
+  }
+  const cookie = await world.sessions.issue('ann')
+  expect(await upgrade('', origin)).toBeUndefined()
+  expect(await upgrade(cookie, 'http://evil.example')).toBeUndefined()
+  const { sessions } = world
+  const ends = [
+    async (cookie: string) => sessions.revoke((await sessions.read(cookie))?.id ?? ''),
+    () => sessions.revokeUser('ann'),
+    () => sessions.revokeEveryone(),
+  ]
+  for (const end of ends) {
+    const own = await sessions.issue('ann')
+    const socket = (await upgrade(own, origin)) as Duplex
+    expect(socket.destroyed).toBe(false)
+    const closed = once(socket.resume(), 'close')
+    await end(own)
+    await closed
+  }
+})
+
+test('ASVS 16.3.2: a guard that refuses tells its answer whom, and why', async () => {
+  const world = openWorld()
+  const told: unknown[] = []
+  const answer = (error: unknown, { session }: express.Request) => {
+    told.push([(error as CoatcheckError).code, session.userId])
+    return answerTo(error)
+  }
+  const app = express().use(session(world.sessions))
+  app.use('/members', requireAuth({ answer }))
+  app.use('/admin', requireRole('admin', { answer }))
+  app.use('/fresh', requireFresh('10m', { answer }))
+  const server = app.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(async () => {
+    server.close()
+    await world.close()
+  })
+  const ann = new Browser(world.sessions)
+  await ann.request(async one => one.login('ann'))
+  world.clock.advance(10 * MINUTE)
+  const ask = (path: string, cookie = '') =>
+    fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`, { headers: { cookie } })
+  expect((await ask('/members')).status).toBe(401)
+  expect((await ask('/admin', ann.cookie)).status).toBe(403)
+  expect((await ask('/fresh', ann.cookie)).status).toBe(403)
+  expect(told).toEqual([
+    ['NOT_AUTHENTICATED', undefined],
+    ['FORBIDDEN', 'ann'],
+    ['REAUTH_REQUIRED', 'ann'],
+  ])
 })

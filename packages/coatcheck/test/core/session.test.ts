@@ -319,7 +319,7 @@ describe('within one request', () => {
 })
 
 describe('without a request', () => {
-  test('read(cookieHeader) gives the session for an upgrade, and undefined for anybody else', async () => {
+  test('ASVS 4.4.3: read(cookieHeader) gives the session for an upgrade, and undefined for anybody else', async () => {
     const { sessions } = open()
     const cookie = await sessions.issue('ann', { role: 'admin' })
     expect(await sessions.read(cookie)).toMatchObject({ userId: 'ann', data: { userId: 'ann', role: 'admin' } })
@@ -328,7 +328,7 @@ describe('without a request', () => {
     expect(await sessions.read(cookie)).toBeUndefined()
   })
 
-  test('law 5: no token and no hash in anything that lists, tells or throws', async () => {
+  test('law 5, ASVS 16.2.5: no token and no hash in anything that lists, tells or throws', async () => {
     const { sessions, browser } = open()
     const told: unknown[] = []
     for (const name of ['login', 'session.created', 'session.rotated', 'session.ended', 'user.revoked'] as const) {

@@ -10,7 +10,7 @@ import { facts, SECRET } from './world.ts'
 const tokens = new Tokens([SECRET])
 
 describe('the token', () => {
-  test('ASVS 7.2.3: ids of 128 and secrets of 256 random bits, none of a hundred thousand twice', () => {
+  test('ASVS 7.2.3, 11.5.1: ids of 128 and secrets of 256 random bits, none of a hundred thousand twice', () => {
     const seen = new Set<string>()
     for (let i = 0; i < 100_000; i++) seen.add(tokens.newId())
     expect(seen.size).toBe(100_000)
@@ -31,7 +31,7 @@ describe('the token', () => {
     expect(tokens.verify(value)).toMatchObject({ id: value.slice(0, 22) })
   })
 
-  test('ASVS 13.3.4: a new first secret signs, the old one still verifies, and does not once it is gone', () => {
+  test('ASVS 11.2.2, 13.3.4: a new first secret signs, the old one still verifies, and does not once it is gone', () => {
     const newer = `${SECRET} of the next year`
     const old = tokens.mint(tokens.newId())
     const rotated = new Tokens([newer, SECRET])
