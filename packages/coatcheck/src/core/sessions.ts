@@ -120,8 +120,9 @@ export class Sessions {
    * @throws CoatcheckError `NOT_AUTHENTICATED`; `BAD_OPTION` for an id that is no text
    */
   async revokeDevice(session: Session, id: string): Promise<boolean> {
-    requireSessionId(id, 'id')
+    const mayBe = mayBeSession(id, 'id')
     const own = await this.#signedIn(session)
+    if (!mayBe) return false
     if (id !== own.id) return this.#end(id, own.userId)
     await session.logout()
     return true
@@ -145,7 +146,7 @@ export class Sessions {
    * @throws CoatcheckError `BAD_OPTION` for an id that is no text
    */
   async get(id: string): Promise<SessionDetails | undefined> {
-    requireSessionId(id, 'id')
+    if (!mayBeSession(id, 'id')) return undefined
     const record = await this.#engine.writer.ask('read', store => store.read(id))
     const [alive] = record === undefined ? [] : this.#aliveAmong([record])
     return alive && detailsOf(alive)
@@ -157,27 +158,25 @@ export class Sessions {
    * @throws CoatcheckError `BAD_OPTION` for an id that is no text
    */
   async revoke(id: string): Promise<boolean> {
-    requireSessionId(id, 'id')
-    return this.#end(id)
+    return mayBeSession(id, 'id') && this.#end(id)
   }
 
   /** Ends a person's sessions, and every login of theirs that is under way; how many sessions (ASVS 5.0 7.4.2, 7.4.5). */
   async revokeUser(userId: UserId, options: ExceptOptions = {}): Promise<number> {
-    if (options.except !== undefined) requireSessionId(options.except, 'except')
-    return this.#revokeUser(requiredId(userId), options.except)
+    return this.#revokeUser(requiredId(userId), keptBy(options))
   }
 
   /** Ends every session of everybody, and every login under way, in one write (ASVS 5.0 7.4.5). */
   async revokeEveryone(options: ExceptOptions = {}): Promise<void> {
-    if (options.except !== undefined) requireSessionId(options.except, 'except')
-    await this.#engine.writer.endEveryone(options.except)
-    this.#engine.events.emit('everyone.revoked', { kept: options.except ?? null })
+    const kept = keptBy(options)
+    await this.#engine.writer.endEveryone(kept)
+    this.#engine.events.emit('everyone.revoked', { kept: kept ?? null })
   }
 
   /** All living sessions, a page at a time (at most 1000); in any order, one may come twice. */
   async scan(options: { readonly after?: string | null; readonly limit?: number } = {}): Promise<SessionPage> {
     const limit = pageSize(options.limit ?? 100)
-    if (options.after != null) requireSessionId(options.after, 'after')
+    if (options.after != null && !mayBePage(options.after)) return { sessions: [], next: null }
     const page = await this.#engine.writer.ask('scan', store => store.scan(options.after ?? null, limit))
     return { sessions: this.#aliveAmong(page.records).map(infoOf), next: page.next }
   }
@@ -300,13 +299,33 @@ function pageSize(limit: number): number {
   throw new CoatcheckError('BAD_OPTION', `limit must be a whole number above 0; got ${String(limit)}.`)
 }
 
-/** Before any store is asked: what is no text, out of a request's JSON for instance, would look like an outage there. */
-function requireSessionId(id: unknown, name: string): void {
-  if (typeof id === 'string') return
+/** As `Tokens.newId` makes them. */
+const SESSION_ID = /^[\w-]{22}$/
+/** Whatever a store makes of its place in a scan. */
+const PLACE = /^[\x21-\x7e]{1,200}$/
+
+/**
+ * Looked at before any store is asked: what a request brought as an id and can be none is nobody's, and no outage of a
+ * backend that chokes on it (law 7).
+ */
+function mayBeSession(id: unknown, name: string): boolean {
+  return SESSION_ID.test(requiredText(id, name))
+}
+
+function mayBePage(after: unknown): boolean {
+  return PLACE.test(requiredText(after, 'after'))
+}
+
+function requiredText(id: unknown, name: string): string {
+  if (typeof id === 'string') return id
   throw new CoatcheckError(
     'BAD_OPTION',
     `${name} must be a session's id, which is a text; got ${id === null ? 'null' : typeof id}.`,
   )
+}
+
+function keptBy({ except }: ExceptOptions): string | undefined {
+  return except !== undefined && mayBeSession(except, 'except') ? except : undefined
 }
 
 function requiredId(userId: unknown): string {

@@ -50,6 +50,8 @@ const FILE_SLACK_MS = 3_600_000
 const HAS_BEGUN = '*'
 const MOST_FILED = 1000
 const MOST_SCANS_A_PAGE = 100
+/** The number of a master, and its own cursor. */
+const PAGE = /^(\d{1,4}):(\d{1,20})$/
 
 const replaceScript = new Script(scripts.REPLACE)
 const touchScript = new Script(scripts.TOUCH)
@@ -214,7 +216,8 @@ class RedisStore implements SessionStore {
 
   scan(after: string | null, limit: number): Promise<ScanPage> {
     return this.#guarded('scan', async () => {
-      const [node = '0', cursor = '0'] = (after ?? '').split(':', 2).map(part => part || '0')
+      const [, node, cursor] = PAGE.exec(after ?? '0:0') ?? []
+      if (node === undefined || cursor === undefined) return { records: [], next: null }
       const masters = await this.#link.masters()
       const master = masters[Number(node)]
       if (master === undefined) return { records: [], next: null }

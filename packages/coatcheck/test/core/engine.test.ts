@@ -3,6 +3,7 @@ import type { SessionRecord } from '../../src/core/record.ts'
 import { createSessions } from '../../src/core/sessions.ts'
 import type { SessionStore } from '../../src/core/store.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { gatedStore } from '../../src/testing/gate.ts'
 import { Browser, facts, SECRET } from './world.ts'
 
 /** A store that gives the same object for a record at every read, and changes it in place. */
@@ -47,3 +48,23 @@ test('a value that shares its mac with a token verified a moment ago is still no
   expect(await open(`${name}=${id}.${secret}.${macOfOther}`)).toBeUndefined()
   expect([await open(mine), await open(other)]).toEqual(['anna', 'ben'])
 })
+
+// Guard: `mayBeSession` in sessions.ts.
+test.each(['\0', '', 'never-there', '..', 'x'.repeat(1_000_000), 'ÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄ', `${'a'.repeat(21)}\n`])(
+  'law 7: what cannot be an id of ours is not there, and asks no store (%#)',
+  async id => {
+    const gate = gatedStore(memoryStore())
+    const { store, calls } = gate
+    const sessions = createSessions({ store, secret: SECRET, production: false })
+    const { session } = await sessions.open(await sessions.issue('anna'), facts)
+    gate.reset()
+    expect(await sessions.get(id)).toBeUndefined()
+    expect(await sessions.revoke(id)).toBe(false)
+    expect(await sessions.revokeDevice(session, id)).toBe(false)
+    if (!/^[!-~]{1,200}$/.test(id)) expect(await sessions.scan({ after: id })).toEqual({ sessions: [], next: null })
+    expect(Object.entries(calls).filter(([, count]) => count > 0)).toEqual([])
+    const ended = await sessions.revokeUser('anna', { except: id })
+    await sessions.revokeEveryone({ except: id })
+    expect([ended, calls.revokeUser, calls.revokeEveryone]).toEqual([1, 1, 1])
+  },
+)

@@ -368,6 +368,25 @@ describe.skipIf(postgres.missing)('what is wrong with a postgres server is said 
       expect(tiny.waitingCount).toBe(0)
     }))
 
+  // Guard: `mayBeSession` in core/sessions.ts.
+  test('law 7: an id with a NUL, which Postgres refuses, is not there: no outage, and no connection is lost by it', () =>
+    inSchema(async ({ schema }) => {
+      const own = pool()
+      const sessions = createSessions({ store: postgresStore(own, { schema }), secret: SECRET, production: false })
+      const browser = new Browser()
+      await browser.login(sessions, 'mallory')
+      const seen = { failed: 0, connected: 0 }
+      sessions.on('store.failed', () => seen.failed++)
+      own.on('connect', () => seen.connected++)
+      for (let i = 0; i < 5; i++) {
+        await browser.request(sessions, async ({ session }) => expect(await sessions.revokeDevice(session, '\0')).toBe(false))
+        expect([await sessions.get('\0'), await sessions.revoke('\0')]).toEqual([undefined, false])
+        expect((await sessions.scan({ after: '\0' })).sessions).toEqual([])
+      }
+      expect(seen).toEqual({ failed: 0, connected: 0 })
+      await sessions.close()
+    }))
+
   test('tables of another application', async () => {
     const schema = newName()
     await sql(
