@@ -206,7 +206,7 @@ export class RequestExchange implements Exchange, SessionOwner {
   }
 
   finish(): MaybePromise<void> {
-    if (this.#pending > 0 || this.#hasChanged()) return this.#inTurn('save', () => this.#finish())
+    if (this.#pending > 0 || this.#failure !== undefined || this.#hasChanged()) return this.#inTurn('save', () => this.#finish())
   }
 
   async #finish(): Promise<void> {
@@ -383,20 +383,48 @@ export class RequestExchange implements Exchange, SessionOwner {
     if (again) await this.#refuseOvertaken(userId, marks)
     const data = this.#text()
     const token = this.#engine.tokens.mint(record.id)
-    const signIn = { ...this.#signIn(userId, options.remember ?? record.remember), ...marksOf(marks) }
-    const result = await this.#change(record, base => ({ ...signIn, data: this.#merged(base, data, userId) }), token)
+    // A step-up keeps the marks that its session has: of another generation it could not even be compared.
+    const signIn = { ...this.#signIn(userId, options.remember ?? record.remember), ...(again ? {} : marksOf(marks)) }
+    let before = record
+    const edit: Edit = base => {
+      before = base
+      return { ...signIn, data: this.#merged(base, data, userId) }
+    }
+    const result = await this.#change(record, edit, token)
     if (result === 'refused') throw this.#overtaken(userId)
     if (typeof result === 'string') return this.#birthInstead(userId, marks, options)
+    if (again) await this.#refuseOvertaken(userId, marks).catch(error => this.#takeBack(result.record, before, token, error))
     this.#wrote(result.record, data)
     this.#handOut(token)
     this.#tell('session.rotated', { id: record.id, userId, reason: 'login' })
     await this.#signedIn(again)
   }
 
-  /** The store compares the marks only where the person changes: a step-up has to look itself. */
+  /**
+   * The store compares the marks only where the person changes: a step-up has to look itself. Before it writes, so that most
+   * need not be taken back; and once it has landed, for a revocation that spared its session may have come between.
+   */
   async #refuseOvertaken(userId: string, marks: Marks): Promise<void> {
     const now = await this.#engine.attempt(userId)
     if (now.userEpoch !== marks.userEpoch || now.generation !== marks.generation) throw this.#overtaken(userId)
+  }
+
+  /**
+   * What was before a step-up goes over it again, while nobody has its token: it makes nobody fresh, and changes nothing. The old
+   * token is dead and stays so: the browser gets the new one along with the error.
+   */
+  async #takeBack(landed: SessionRecord, before: SessionRecord, token: MintedToken, error: unknown): Promise<never> {
+    const { writer } = this.#engine
+    const edit: Edit = ({ generation }) => ({ ...before, generation })
+    const result = await writer.change(landed, token.tokenHash, edit).catch(async (failed: unknown) => {
+      await writer.endUnknown(landed)
+      throw failed
+    })
+    if (typeof result === 'string') throw error
+    this.#wrote(result.record, this.#base)
+    this.#handOut(token)
+    this.#tell('session.rotated', { id: landed.id, userId: landed.userId, reason: 'login' })
+    throw error
   }
 
   /** The session that was to be promoted is dead or another's by now: a fresh one gets this request's own changes only. */
@@ -510,7 +538,7 @@ export class RequestExchange implements Exchange, SessionOwner {
     if (plan === 'drop' || (plan === 'birth' && this.#after() === null)) return this.#drop()
     if (plan !== 'save') this.#refuseOnceStarted(LATE_IDENTITY)
     await this.#save()
-    if (this.#record !== undefined) this.#tell('session.late', { id: this.#record.id })
+    if (this.#record !== undefined && this.#standing === 'live') this.#tell('session.late', { id: this.#record.id })
   }
 
   /**

@@ -185,7 +185,7 @@ export class Writer {
     try {
       return await this.ask('read', store => store.read(tried.id))
     } catch (error) {
-      if (mayHaveRotated) await this.#endUnknown(tried)
+      if (mayHaveRotated) await this.endUnknown(tried)
       throw error
     }
   }
@@ -220,7 +220,7 @@ export class Writer {
     try {
       return await write().catch((error: unknown) => (isOutage(error) ? repeated(write) : Promise.reject(error)))
     } catch (error) {
-      if (rotates && mayHaveLanded) await this.#endUnknown(next)
+      if (rotates && mayHaveLanded) await this.endUnknown(next)
       throw error
     }
   }
@@ -231,7 +231,8 @@ export class Writer {
     await this.endIfDoomed(id).catch(() => {})
   }
 
-  async #endUnknown(record: SessionRecord): Promise<void> {
+  /** Ends a session of which it is not known which token counts: the old one must not go on (law 6). */
+  async endUnknown(record: SessionRecord): Promise<void> {
     this.#doomed.addRotation(record)
     await this.endIfDoomed(record.id).catch(() => {})
   }

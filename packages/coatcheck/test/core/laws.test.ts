@@ -184,6 +184,20 @@ describe.each(storeKinds)('the engine on $name', kind => {
       expect(world.gate.calls.replace).toBe(0)
     })
 
+    // Guard: in request-exchange.ts `this.#standing === 'live'` of `#saveLate`.
+    test('law 4: a change after the first byte whose session has ended is told as dropped, and not as saved', async () => {
+      await browser.login(world.one, 'ann')
+      const told: string[] = []
+      for (const name of ['session.late', 'session.dropped'] as const) world.one.on(name, () => told.push(name))
+      const slow = await browser.send(world.one)
+      await slow.session.reload()
+      await slow.commit()
+      free(slow).late = 1
+      await world.two.revokeUser('ann')
+      await slow.finish()
+      expect(told).toEqual(['session.dropped'])
+    })
+
     test('law 2: after an ended session was noticed, no later change of that request is born again under its name', async () => {
       await browser.login(world.one, 'ann')
       const slow = await browser.send(world.one)
@@ -335,7 +349,7 @@ describe.each(storeKinds)('the engine on $name', kind => {
       },
     )
 
-    // Guard: in writer.ts `if (rotates && mayHaveLanded) await this.#endUnknown(next)`.
+    // Guard: in writer.ts `if (rotates && mayHaveLanded) await this.endUnknown(next)`.
     test.each(['before', 'after'] as const)(
       'law 6: a rotation whose outcome stays unknown (%s) ends the session: the old token never goes on',
       async moment => {
@@ -400,7 +414,7 @@ describe.each(storeKinds)('the engine on $name', kind => {
       expect(await browser.whoAmI(world.two)).toBe('ann')
     })
 
-    // Guard: in writer.ts `if (mayHaveRotated) await this.#endUnknown(tried)`.
+    // Guard: in writer.ts `if (mayHaveRotated) await this.endUnknown(tried)`.
     test('law 6: a rotation that landed, was overtaken and cannot be looked for ends the session', async () => {
       await browser.login(world.one, 'ann')
       const ended: unknown[] = []
@@ -521,6 +535,25 @@ describe.each(storeKinds)('the engine on $name', kind => {
         if (!fails) await browser.login(world.one, 'ann')
       }
     })
+
+    // Guard: in request-exchange.ts `this.#failure !== undefined` of `finish`.
+    test.each([
+      ['logout', 'delete'],
+      ['reload', 'read'],
+    ] as const)(
+      'law 6: a %s after the first byte that failed, and that nobody awaited, is told before the last',
+      async (act, method) => {
+        await browser.login(world.one, 'ann')
+        const exchange = await browser.send(world.one)
+        await exchange.session.reload()
+        await exchange.commit()
+        for (let i = 0; i < 2; i++) world.gate.failNext(method, 'before', outage)
+        expect(await codeOf(() => exchange.session[act]())).toBe('STORE_UNAVAILABLE')
+        world.gate.reset()
+        expect(await codeOf(() => exchange.finish())).toBe('STORE_UNAVAILABLE')
+        expect(await browser.whoAmI(world.two)).toBe('ann')
+      },
+    )
 
     test('law 6: a read that fails answers nobody; requests without a token go on', async () => {
       await browser.login(world.one, 'ann')
@@ -719,17 +752,69 @@ describe.each(storeKinds)('the engine on $name', kind => {
       expect(await world.two.list('ann')).toEqual([])
     })
 
-    test('a step-up whose credentials were checked before its session was spared by a revocation does not land', async () => {
-      await browser.login(world.one, 'ann')
-      for (const revoke of ['revokeUser', 'revokeEveryone'] as const) {
+    // Guards: in request-exchange.ts `if (again) await this.#refuseOvertaken(…)`, before the write and after it.
+    test.each(
+      (['revokeUser', 'revokeEveryone'] as const).flatMap(revoke =>
+        (['before it is written', 'while it is held', 'while its reply is held'] as const).map(
+          moment => [revoke, moment] as const,
+        ),
+      ),
+    )(
+      'a step-up whose credentials were checked before %s spared its session does not land: revoked %s',
+      async (revoke, moment) => {
+        await browser.login(world.one, 'ann')
+        const before = await browser.send(world.one)
+        world.clock.advance(60_000)
         const exchange = await browser.send(world.one)
-        const attempt = await world.one.attempt('ann')
         const except = { except: exchange.session.id as string }
-        await (revoke === 'revokeUser' ? world.two.revokeUser('ann', except) : world.two.revokeEveryone(except))
-        expect(await codeOf(() => exchange.session.login('ann', { attempt })), revoke).toBe('LOGIN_OVERTAKEN')
-        expect(await browser.whoAmI(world.two), revoke).toBe('ann')
-      }
-    })
+        const attempt = await world.one.attempt('ann')
+        const end = (): Promise<unknown> =>
+          revoke === 'revokeUser' ? world.two.revokeUser('ann', except) : world.two.revokeEveryone(except)
+        const held =
+          moment === 'before it is written'
+            ? undefined
+            : world.gate.hold('replace', moment === 'while it is held' ? 'before' : 'after')
+        if (held === undefined) await end()
+        const login = codeOf(() => exchange.session.login('ann', { attempt, data: { role: 'admin' } as never }))
+        if (held !== undefined) await held.arrived.then(end)
+        held?.release()
+        expect(await login).toBe('LOGIN_OVERTAKEN')
+        expect(free(exchange)).toEqual({ userId: 'ann' })
+        free(exchange).note = 1
+        const old = browser.fork()
+        browser.receive((await exchange.commit()).setCookie)
+        expect(await old.whoAmI(world.two)).toBe(held === undefined ? 'ann' : undefined)
+        const after = await browser.send(world.two)
+        expect(free(after)).toEqual({ userId: 'ann', note: 1 })
+        for (const when of ['createdAt', 'authenticatedAt'] as const)
+          expect(after.session[when], when).toEqual(before.session[when])
+      },
+    )
+
+    test.each(['taken back', 'ended, where that fails too'])(
+      'law 6: a step-up that landed, and of which nobody can say whether it was overtaken, is %s',
+      async how => {
+        await browser.login(world.one, 'ann')
+        const { authenticatedAt } = (await browser.send(world.one)).session
+        world.clock.advance(60_000)
+        const exchange = await browser.send(world.one)
+        const held = world.gate.hold('replace', 'after')
+        const login = codeOf(() => exchange.session.login('ann'))
+        await held.arrived
+        world.gate.failNext('marks', 'before', outage)
+        if (how !== 'taken back') for (let i = 0; i < 2; i++) world.gate.failNext('replace', 'before', outage)
+        held.release()
+        expect(await login).toBe('STORE_UNAVAILABLE')
+        expect(await codeOf(() => exchange.commit())).toBe('STORE_UNAVAILABLE')
+        const old = browser.fork()
+        browser.receive(exchange.owed)
+        expect(await old.whoAmI(world.two)).toBeUndefined()
+        expect(await browser.whoAmI(world.two)).toBe(how === 'taken back' ? 'ann' : undefined)
+        expect((await world.two.list('ann')).map(one => one.authenticatedAt)).toEqual(
+          how === 'taken back' ? [authenticatedAt] : [],
+        )
+      },
+    )
 
     test('law 8: parallel requests write their use down once', async () => {
       await browser.login(world.one, 'ann')
