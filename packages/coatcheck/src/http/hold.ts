@@ -189,14 +189,15 @@ function commitLate({ fail }: Hold, exchange: Commit): void {
 
 /** A second session of the same response: two engines in one app, each with a property of its own. */
 function join(state: Hold, exchange: Commit): void {
-  state.exchange = both(state.exchange, exchange)
+  state.exchange = both(state.exchange, exchange, state.fail)
   if (state.phase !== 'waiting' || state.outcome !== undefined) commitLate(state, exchange)
 }
 
-function both(one: Commit, two: Commit): Commit {
+function both(one: Commit, two: Commit, fail: (error: unknown) => void): Commit {
   return {
     commit: () => after(one.commit(), first => after(two.commit(), second => merged(first, second))),
-    finish: () => after(one.finish(), () => two.finish()),
+    // What the one cannot save says nothing of the other.
+    finish: () => after(finishAndTell(one, fail), () => two.finish()),
     get owed() {
       return [...(one.owed ?? []), ...(two.owed ?? [])]
     },
@@ -313,11 +314,15 @@ function finishNow(state: Hold): boolean {
 /** Never throws: what the exchange's `finish` throws goes to the framework, and the response ends as it stands. */
 function finish(state: Hold): Promise<void> | undefined {
   state.finished = true
+  return finishAndTell(state.exchange, state.fail)
+}
+
+function finishAndTell(exchange: Commit, fail: (error: unknown) => void): Promise<void> | undefined {
   try {
-    const finishing = state.exchange.finish()
-    return isPromise(finishing) ? finishing.catch(error => tell(state.fail, error)) : undefined
+    const finishing = exchange.finish()
+    return isPromise(finishing) ? finishing.catch(error => tell(fail, error)) : undefined
   } catch (error) {
-    tell(state.fail, error)
+    tell(fail, error)
     return undefined
   }
 }

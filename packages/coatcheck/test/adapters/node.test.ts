@@ -242,6 +242,37 @@ describe('two engines on one server', () => {
   })
 })
 
+// Guards: in http/hold.ts `finishAndTell(one, fail)`, and in request-exchange.ts `this.#failure !== undefined` of `finish`.
+test('law 6: a logout that fails after the first byte, and that nobody awaited, is told, and costs another engine nothing', async () => {
+  const [gate, staffStore] = [gatedStore(memoryStore()), memoryStore()]
+  const sessions = createSessions({ store: gate.store, secret: SECRET, production: false })
+  const cookie = { name: 'staff', visitName: 'staff-visit' }
+  const staff = createSessions({ store: staffStore, secret: SECRET, production: false, cookie })
+  const cookies = `${await sessions.issue('alice')}; ${await staff.issue('root')}`
+  const enter = session(staff, { as: 'staffSession' })
+  const server = createServer(
+    withSession(sessions, (request, response) => {
+      const handle = () => {
+        response.write('first')
+        Object.assign((request as { staffSession?: Session }).staffSession ?? {}, { note: 1 })
+        request.session.logout().catch(() => response.end('last'))
+      }
+      void enter(request, response, handle)
+    }),
+  )
+  gate.onCall(({ method }) => {
+    if (method === 'delete') throw new Error('no connection')
+  })
+  const warned = once(process, 'warning')
+  await during(server, async port => {
+    const reply = await askOver(`http://127.0.0.1:${port}`)('/', { method: 'GET', headers: { cookie: cookies } })
+    expect(reply.body).toBe('firstlast')
+    expect(await warned).toEqual([expect.objectContaining({ code: 'STORE_UNAVAILABLE' })])
+  })
+  expect((await staff.read(cookies))?.data).toEqual({ userId: 'root', note: 1 })
+  expect((await sessions.read(cookies))?.userId).toBe('alice')
+})
+
 describe('somebody else answers while the store is asked', () => {
   const servers: Readonly<Record<string, (listener: Listener) => Listens>> = {
     http: listener => createServer(listener),
