@@ -30,6 +30,8 @@ export interface SessionPage {
 /** Facts of a request that there is none of: for `read` and `issue`. */
 const NO_FACTS: RequestFacts = Object.freeze({ secure: () => true, ip: () => undefined, userAgent: () => undefined })
 const MOST_LISTED = 1000
+/** Records that one list looks at, where many of them are over and not thrown away yet. */
+const MOST_LOOKED_AT = 4 * MOST_LISTED
 const PRUNE_EVERY_MS = 600_000
 const PRUNE_BATCH = 1000
 /** Batches in one go: what is left waits for the next time, so that a backlog never becomes a stall. */
@@ -254,8 +256,14 @@ export class Sessions {
     return aliveAmong(records, this.#engine.settings.clocks, this.#now)
   }
 
+  /** A store counts what is over, too: where that leaves too few, more is asked for. */
   async #alive(userId: string, limit: number): Promise<ReturnType<typeof aliveAmong>> {
-    return this.#aliveAmong(await this.#engine.writer.ask('listByUser', store => store.listByUser(userId, limit)))
+    for (let asked = limit; ; asked = Math.min(asked * 4, MOST_LOOKED_AT)) {
+      const most = asked
+      const records = await this.#engine.writer.ask('listByUser', store => store.listByUser(userId, most))
+      const alive = this.#aliveAmong(records)
+      if (alive.length >= limit || records.length < asked || asked === MOST_LOOKED_AT) return alive.slice(0, limit)
+    }
   }
 
   async #end(id: string, userId?: string): Promise<boolean> {
