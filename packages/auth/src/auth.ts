@@ -35,7 +35,7 @@ import {
   throttled,
   weak,
 } from './results.ts'
-import { type Reservation, Throttle } from './throttle/throttle.ts'
+import { type KnownBrowser, type Reservation, Throttle } from './throttle/throttle.ts'
 import type { Credentials, PasswordToSave, Users } from './users.ts'
 
 /** What a login form sends, and how long the browser should remember it. */
@@ -139,9 +139,8 @@ export class Auth {
     const request = this.#sessions.requestOf(session)
     if (!isUsable(identifier, password)) return INVALID
     const userId = await this.#find(identifier)
-    const known = userId === undefined ? undefined : this.#devices.recognise(request, userId)
-    const tried = { names: namesOf(userId, identifier), ip: request.ip, device: known?.id }
-    const reservation = await this.#throttle.login(tried)
+    const known = userId === undefined ? undefined : await this.#recognise(request, userId)
+    const reservation = await this.#throttle.login({ names: namesOf(userId, identifier), ip: request.ip, known })
     if (!reservation.ok) {
       const { limit, retryAfter } = reservation
       this.#events.emit('login.throttled', { ...clientOf(request), userId, limit, retryAfter })
@@ -154,9 +153,9 @@ export class Auth {
       return INVALID
     }
     await reservation.succeed()
-    await this.#rehash(userId, password, credentials?.passwordHash ?? null)
+    const passwordHash = await this.#rehash(userId, password, credentials?.passwordHash ?? null)
     await session.login(userId, { remember, attempt, ...(credentials?.data && { data: credentials.data }) })
-    this.#devices.remember(request, userId, known)
+    this.#devices.remember(request, userId, passwordHash)
     if (known === undefined) this.#events.emit('login.new-device', { ...clientOf(request), userId, sessionId: session.id })
     return { ok: true, userId }
   }
@@ -200,7 +199,9 @@ export class Auth {
       replaces: credentials?.passwordHash ?? null,
       why: 'change',
     } as const
-    return (await this.#saveThenRevoke(change, others)) ? OK : INVALID
+    if (!(await this.#saveThenRevoke(change, others))) return INVALID
+    this.#devices.remember(this.#sessions.requestOf(session), userId, hashed.passwordHash)
+    return OK
   }
 
   /**
@@ -321,10 +322,11 @@ export class Auth {
    *
    * @throws CoatcheckError `NOT_AUTHENTICATED`
    */
-  rememberDevice(session: Session): void {
+  async rememberDevice(session: Session): Promise<void> {
     assertSignedIn(session)
-    const request = this.#sessions.requestOf(session)
-    this.#devices.remember(request, session.userId, this.#devices.recognise(request, session.userId))
+    const { userId } = session
+    const credentials = await this.#users.findCredentials(userId)
+    this.#devices.remember(this.#sessions.requestOf(session), userId, credentials?.passwordHash ?? null)
   }
 
   /** Stops listening, and closes what the limiter opened itself. */
@@ -345,7 +347,7 @@ export class Auth {
     const change = { userId, passwordHash: hashed.passwordHash, replaces: credentials.passwordHash, why: 'reset' } as const
     await this.#sessions.revokeUser(userId)
     if (!(await this.#saveThenRevoke(change, {}))) return INVALID
-    this.#devices.remember(request, userId, this.#devices.recognise(request, userId))
+    this.#devices.remember(request, userId, hashed.passwordHash)
     return { ok: true, userId }
   }
 
@@ -356,7 +358,9 @@ export class Auth {
   async #finishReset(request: SessionRequest, userId: UserId, password: string): Promise<ResetResult> {
     await this.#sessions.revokeUser(userId)
     const proof = await this.#prove(request, userId, password)
-    return proof.ok ? { ok: true, userId } : INVALID
+    if (!proof.ok) return INVALID
+    this.#devices.remember(request, userId, proof.credentials?.passwordHash ?? null)
+    return { ok: true, userId }
   }
 
   /** This session has set the password, and an outage may have kept it from ending the others: then the new one proves it. */
@@ -368,6 +372,7 @@ export class Auth {
     const proof = await this.#proveAgain(session, newPassword)
     if (!proof.ok) return proof
     await this.#sessions.revokeUser(userId, id === undefined ? {} : { except: id })
+    this.#devices.remember(this.#sessions.requestOf(session), userId, proof.credentials?.passwordHash ?? null)
     return OK
   }
 
@@ -379,6 +384,16 @@ export class Auth {
 
   async #find(identifier: string): Promise<UserId | undefined> {
     return (await this.#users.findUser(identifier))?.id ?? undefined
+  }
+
+  /** Whether the account knows the browser. One without a token of theirs, a stranger's, costs no look at the account. */
+  async #recognise(request: SessionRequest, userId: UserId): Promise<KnownBrowser | undefined> {
+    if (!this.#devices.isTheirs(request, userId)) return undefined
+    const credentials = await this.#users.findCredentials(userId)
+    if (!credentials || credentials.disabled) return undefined
+    const { passwordHash } = credentials
+    const device = this.#devices.recognise(request, userId, passwordHash)
+    return device && { device: device.id, all: `known ${String(userId)} ${passwordHash}` }
   }
 
   /**
@@ -427,15 +442,20 @@ export class Auth {
     if (lastOfAccount) this.#events.emit('login.many-failures', { ...clientOf(request), userId })
   }
 
-  /** The person is in already: whatever goes wrong here is told, and tried again at the next login. */
-  async #rehash(userId: UserId, password: string, replaces: string | null): Promise<void> {
-    if (replaces === null || !this.#hasher.needsRehash(replaces)) return
+  /**
+   * The person is in already: whatever goes wrong here is told, and tried again at the next login.
+   *
+   * @returns the string that is stored now
+   */
+  async #rehash(userId: UserId, password: string, stored: string | null): Promise<string | null> {
+    if (stored === null || !this.#hasher.needsRehash(stored)) return stored
     try {
       const passwordHash = await this.#hasher.hash(password)
-      await this.#save({ userId, passwordHash, replaces, why: 'rehash' })
+      if (await this.#save({ userId, passwordHash, replaces: stored, why: 'rehash' })) return passwordHash
     } catch (error) {
       this.#events.emit('rehash.failed', { userId, error })
     }
+    return stored
   }
 
   async #save(password: PasswordToSave): Promise<boolean> {

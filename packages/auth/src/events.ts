@@ -31,7 +31,7 @@ export interface AuthEvents {
   'sign-up.throttled': Client & { readonly retryAfter: number }
   /** An account has used up what strangers may try in some window; once in each. Tell its owner (ASVS 5.0 6.3.5). */
   'login.many-failures': Client & { readonly userId: UserId | undefined }
-  /** Somebody signed in from a browser that this account had not used before. Tell its owner (ASVS 5.0 6.3.5). */
+  /** Somebody signed in from a browser that this account had not used under its present password. Tell its owner (ASVS 5.0 6.3.5). */
   'login.new-device': Client & { readonly userId: UserId; readonly sessionId: string | undefined }
   /** Somebody signed in could not prove it again. */
   'reauthentication.failed': Client & { readonly userId: UserId }

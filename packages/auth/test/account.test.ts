@@ -84,7 +84,7 @@ describe('ASVS 6.2.2, 6.2.3, 7.4.3: changing the password', () => {
     )
     await expect.poll(() => here.auth.hashing.waiting).toBeGreaterThan(150)
     const { token } = here.users.mails[0] as { token: string }
-    const reset = here.auth.resetPassword((await new Browser(here.sessions).open()).session, { token, password: NEW })
+    const reset = browser.request(session => here.auth.resetPassword(session, { token, password: NEW }))
     expect(await reset).toMatchObject({ ok: true })
     expect(done).toBeLessThan(100)
     await expect(change(browser, here)).rejects.toMatchObject({ code: 'NOT_AUTHENTICATED' })
@@ -555,7 +555,7 @@ test('a sign-up marks the browser as known', async () => {
   const browser = new Browser(here.sessions)
   await browser.request(async session => {
     await session.login(id)
-    here.auth.rememberDevice(session)
+    await here.auth.rememberDevice(session)
   })
   await browser.request(session => session.logout())
   await login(browser, here, email)

@@ -62,7 +62,7 @@ describe('over HTTP, on Express', () => {
     const cookies = headers.filter(([name]) => name === 'set-cookie').map(([, value]) => value)
     expect(cookies).toEqual([
       expect.stringMatching(/^sid=[\w.-]{110}; Path=\/; HttpOnly; SameSite=Lax$/),
-      expect.stringMatching(/^device=[\w.-]{75,76}; Max-Age=15552000; Path=\/; HttpOnly; SameSite=Lax$/),
+      expect.stringMatching(/^device=[\w.-]{119,120}; Max-Age=15552000; Path=\/; HttpOnly; SameSite=Lax$/),
     ])
   })
 

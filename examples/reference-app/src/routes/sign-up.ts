@@ -31,7 +31,7 @@ export function signUpRoutes({ users, auth }: Context): Router {
     const user = users.add({ email, passwordHash: prepared.passwordHash, role: 'member' })
     if (user === undefined) return refuse(req, res, 409, taken)
     await req.session.login(user.id, { remember, data: { role: user.role } })
-    auth.rememberDevice(req.session)
+    await auth.rememberDevice(req.session)
     answer(req, res, { status: 201, json: { ok: true, userId: user.id }, goTo: safeReturnPath(returnTo, '/dashboard') })
   })
 

@@ -16,9 +16,9 @@ export interface Limits {
   readonly perIp: readonly Limit[]
   /** From one address against one account; a correct password starts it anew. */
   readonly perAccountAndIp: readonly Limit[]
-  /** Against one account from all addresses together. */
+  /** Against one account from all addresses together; and once more, by itself, from all browsers that it knows. */
   readonly perAccount: readonly Limit[]
-  /** From a browser in which the person has signed in before; it meets none of the three above. */
+  /** From one browser in which the person has signed in before; it meets none of what strangers fill. */
   readonly perDevice: readonly Limit[]
   /** Wrong passwords at step-up and password change. */
   readonly perReauthentication: readonly Limit[]

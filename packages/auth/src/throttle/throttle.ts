@@ -14,8 +14,15 @@ export interface Tried {
   readonly names: readonly string[]
   /** The client's address; undefined if unknown. */
   readonly ip: string | undefined
-  /** The id of a browser in which this person has signed in before. */
-  readonly device?: string | undefined
+  /** Where this person has signed in from the browser before. */
+  readonly known?: KnownBrowser | undefined
+}
+
+/** A browser that an account knows. */
+export interface KnownBrowser {
+  readonly device: string
+  /** All browsers that the account knows by its present password: together they have what strangers have. */
+  readonly all: string
 }
 
 /** A try that may go on: counted already, so that those beside it know. */
@@ -89,8 +96,9 @@ export class Throttle {
    *
    * @throws CoatcheckError `LIMITER_UNAVAILABLE`: no password is checked while tries cannot be counted
    */
-  login({ names, ip, device }: Tried): Promise<Reservation | Refusal> {
-    if (device !== undefined) return this.#reserve(this.#links('perDevice', device))
+  login({ names, ip, known }: Tried): Promise<Reservation | Refusal> {
+    if (known !== undefined)
+      return this.#reserve([...this.#links('perDevice', known.device), ...this.#links('perAccount', known.all)])
     const shared = names.flatMap(name => this.#links('perAccount', name))
     const address = addressBucket(ip)
     if (address === undefined) return this.#reserve(shared)

@@ -203,7 +203,7 @@ describe('ASVS 6.1.1: an account is slowed for strangers, and never locked for i
   })
 
   test('a known browser has ten tries of its own, which a correct password gives back', async () => {
-    const here = world()
+    const here = world({ limits: { perAccount: [{ tries: 1000, per: '1d' }] } })
     const { email } = await here.person(PASSWORD)
     const owner = new Browser(here.sessions)
     await login(owner, here, email)
@@ -242,6 +242,66 @@ describe('ASVS 6.1.1: an account is slowed for strangers, and never locked for i
       `a flood of 200, ${refused} of them refused: the owner waited ${waited.toFixed(0)} ms, the flood ${(performance.now() - startedAt).toFixed(0)} ms`,
     )
     expect(refused).toBeGreaterThan(100)
+  })
+
+  const NEW = 'quite another one 42'
+  const changes: [string, (here: World, id: string, owner: Browser) => Promise<unknown>][] = [
+    [
+      'a change',
+      (here, _id, owner) => owner.request(session => here.auth.changePassword(session, { password: PASSWORD, newPassword: NEW })),
+    ],
+    [
+      'a reset',
+      async (here, id, owner) => {
+        await here.auth.startReset(id)
+        const { token } = here.users.mails[0] as { token: string }
+        return owner.request(session => here.auth.resetPassword(session, { token, password: NEW }))
+      },
+    ],
+  ]
+
+  test('90 known browsers of one account have as many guesses together as strangers have, and take none of those', async () => {
+    const here = world({ limits: { perAccount: [{ tries: 30, per: '1d' }] } })
+    const { email } = await here.person(PASSWORD)
+    const browsers = times(90, () => new Browser(here.sessions, '203.0.113.5'))
+    for (const browser of browsers) await login(browser, here, email)
+    const guesses = times(1800, i => ({ identifier: email, ip: '203.0.113.5', browser: browsers[i % 90] as Browser }))
+    expect(await attack(here, '90 known browsers', guesses)).toMatchObject({ hashes: 30 })
+    expect(await login(new Browser(here.sessions, '198.51.100.9'), here, email)).toMatchObject({ ok: true })
+  })
+
+  test.each(changes)('who knew the password has no known browser left after %s, and its owner has', async (_name, change) => {
+    const here = world()
+    const { id, email } = await here.person(PASSWORD)
+    const owner = new Browser(here.sessions, '192.0.2.1')
+    await login(owner, here, email)
+    const thief = times(90, () => new Browser(here.sessions, '203.0.113.5'))
+    for (const browser of thief) await login(browser, here, email)
+    // The count that they have used up before is not the new password's.
+    const guesses = times(1800, i => ({ identifier: email, ip: '203.0.113.5', browser: thief[i % 90] as Browser }))
+    expect(await attack(here, 'before it', guesses)).toMatchObject({ hashes: 10 })
+    expect(await change(here, id, owner)).toMatchObject({ ok: true })
+    expect(await attack(here, 'after it', guesses)).toMatchObject({ hashes: 10 })
+    expect(await login(new Browser(here.sessions, '203.0.113.5'), here, email)).toMatchObject({ reason: 'throttled' })
+    const signIn = () => owner.request(session => here.auth.login(session, { identifier: email, password: NEW }))
+    const before = here.events.length
+    expect(await signIn()).toMatchObject({ ok: true })
+    expect(here.events.slice(before).map(({ name }) => name)).not.toContain('login.new-device')
+  })
+
+  test('while an account is disabled its known browsers are strangers', async () => {
+    const here = world()
+    const { id, email } = await here.person(PASSWORD)
+    const browsers = times(20, i => new Browser(here.sessions, address(i)))
+    for (const browser of browsers) await login(browser, here, email)
+    await here.auth.disable(id)
+    await attack(
+      here,
+      'by strangers',
+      times(20, i => ({ identifier: email, ip: address(100 + i) })),
+    )
+    const guesses = times(200, i => ({ identifier: email, ip: address(i % 20), browser: browsers[i % 20] as Browser }))
+    expect(await attack(here, '20 known browsers of a disabled account', guesses)).toMatchObject({ hashes: 0 })
   })
 
   test("a browser known for one account has nothing of its own for another's", async () => {
