@@ -96,6 +96,8 @@ describe.skipIf(memcached.missing)('law 6: an outage of memcached', () => {
     await proxy.close()
     await server.stop()
     expectHonest('memcached, cut in a reply', seen, { boundMs: BOUND_MS, backMs })
+    expect(proxy.cuts).toBeGreaterThan(0)
+    expect(seen.refused).toBeGreaterThan(0)
   }, 60_000)
 
   test('a server that stops answering: every request ends in bounded time, and nobody is signed out', async () => {

@@ -119,7 +119,10 @@ describe.skipIf(postgres.missing)('law 6: an outage of Postgres', () => {
       await sleep(200)
     }
     const backMs = await traffic.isBack()
-    expectHonest('postgres, cut in a reply', await traffic.end(), { boundMs: BOUND_MS, backMs })
+    const seen = await traffic.end()
+    expectHonest('postgres, cut in a reply', seen, { boundMs: BOUND_MS, backMs })
+    expect(proxy.cuts).toBeGreaterThan(0)
+    expect(seen.refused).toBeGreaterThan(0)
   }, 90_000)
 
   test('a server whose processes are frozen: every request ends in bounded time, whatever the pool is set to', async () => {

@@ -63,6 +63,9 @@ describe.skipIf(redis.missing).each(Object.entries(clients))('law 6: an outage o
     await proxy.close()
     await server.stop()
     expectHonest(`${name}, cut in a reply`, seen, { boundMs: BOUND_MS, backMs })
+    expect(proxy.cuts).toBeGreaterThan(0)
+    // ioredis asks again by itself.
+    if (name === 'redis') expect(seen.refused).toBeGreaterThan(0)
   }, 60_000)
 
   test('a server that stops answering: every request ends in bounded time', async () => {

@@ -12,6 +12,8 @@ export interface TcpProxy {
   silent: boolean
   /** The next answer on each connection is cut after its first half, and the connection destroyed. */
   cutNextAnswers(): void
+  /** How many were cut so far. */
+  cuts: number
   close(): Promise<void>
 }
 
@@ -43,7 +45,10 @@ export async function startTcpProxy(port: number): Promise<TcpProxy> {
     client.on('data', bytes => proxy.silent || upstream.write(bytes))
     upstream.on('data', bytes => {
       if (proxy.silent) return
-      if (toCut.delete(client)) return void client.write(bytes.subarray(0, Math.ceil(bytes.length / 2)), end)
+      if (toCut.delete(client)) {
+        proxy.cuts++
+        return void client.write(bytes.subarray(0, Math.ceil(bytes.length / 2)), end)
+      }
       if (held) held.push(() => client.write(bytes))
       else if (proxy.delayMs === 0) client.write(bytes)
       else setTimeout(() => client.write(bytes), proxy.delayMs)
@@ -69,6 +74,7 @@ export async function startTcpProxy(port: number): Promise<TcpProxy> {
         release,
       }
     },
+    cuts: 0,
     cutNextAnswers() {
       for (const [client] of pairs) toCut.add(client)
     },
