@@ -223,7 +223,7 @@ function heldWriteHead(this: HeldResponse, status: number, reason?: unknown, hea
   const outcome = commitOnce(state)
   if (outcome === undefined) return this
   if (!isPromise(outcome)) return writeHeadNow(state, headCall(status, reason, headers), outcome)
-  const call = checkedHead(headCall(status, reason, headers))
+  const call = checkedHead(this, headCall(status, reason, headers))
   startHolding(state, outcome, call.status)
   note(state, 'writeHead', [call])
   return this

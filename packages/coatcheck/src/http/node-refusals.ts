@@ -33,14 +33,22 @@ export function assertStatus(response: NodeResponse, status: number): void {
  *
  * @throws TypeError where node would refuse words, names or values
  */
-export function checkedHead(call: HeadCall): HeadCall {
+export function checkedHead(response: NodeResponse, call: HeadCall): HeadCall {
   if (call.reason !== undefined) validateHeaderValue('statusMessage', call.reason)
   if (call.headers === undefined) return call
+  refusePairsOverOthers(response, call.headers)
   for (const [name, value] of entriesOf(call.headers) ?? refuseHeaders()) {
     if (name) validateHeaderName(name)
     if (name) validateHeaderValue(name, value as string)
   }
   return { ...call, headers: Array.isArray(call.headers) ? [...call.headers] : { ...call.headers } }
+}
+
+/** Over a header that was set before, HTTP/1.1 takes a flat array only. */
+function refusePairsOverOthers(response: NodeResponse, headers: object): void {
+  if (isHttp2(response) || !Array.isArray(headers) || !Array.isArray(headers[0]) || response.getHeaderNames().length === 0) return
+  if (headers.length % 2 !== 0) refuseHeaders()
+  throw refusal(TypeError, 'ERR_INVALID_ARG_TYPE', 'The "name" argument must be of type string. Received an array')
 }
 
 function refuseHeaders(): never {

@@ -534,6 +534,8 @@ const mistakes: readonly Case[] = [
       ['a value with a line break', { 'X-One': 'a\r\nX-Two: b' }],
       ['a value that is undefined', { 'X-One': undefined }],
       ['an odd array', ['X-One']],
+      ['a pair over a header that was set', [['X-One', '1']]],
+      ['two pairs over a header that was set', [['X-One', '1'], ['X-Two', '2']]], // biome-ignore format: pairs
     ] as const
   ).map(
     ([what, headers]): Case => ({
