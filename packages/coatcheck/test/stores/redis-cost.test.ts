@@ -3,7 +3,9 @@ import { createClient } from 'redis'
 import { describe, expect, test } from 'vitest'
 import { startRedis } from '../../../../test/services/redis.ts'
 import { service } from '../../../../test/services/service.ts'
+import type { SessionRecord } from '../../src/core/record.ts'
 import { createSessions } from '../../src/core/sessions.ts'
+import type { SessionStore } from '../../src/core/store.ts'
 import { placeOf } from '../../src/stores/redis/user-index.ts'
 import { redisStore } from '../../src/stores/redis.ts'
 import { HOUR_MS, sampleRecord, storedRecord } from '../../src/testing/records.ts'
@@ -18,11 +20,13 @@ const AT_ONCE = 500
 const CONNECT_REDIS_BYTES = 405
 
 describe.skipIf(redis.missing)('what Redis is asked, by its own MONITOR', () => {
-  test('a read is one command, a save one script, and an unchanged request writes nothing', async () => {
+  test('a read is one command, a save and a touch that is due one script each, and an unchanged request writes nothing', async () => {
     const server = await startRedis()
     if ('missing' in server) throw new Error(server.missing)
     const [connection, monitor] = [await clients.redis(server.url), await createClient({ url: server.url }).connect()]
-    const sessions = createSessions({ store: redisStore(connection.client), secret: SECRET, production: false })
+    let ahead = 0
+    const options = { secret: SECRET, production: false, touchEvery: '1m', clock: { now: () => Date.now() + ahead } } as const
+    const sessions = createSessions({ ...options, store: redisStore(connection.client) })
     const browser = new Browser()
     await browser.login(sessions, 'ann')
     const lines: string[] = []
@@ -40,10 +44,39 @@ describe.skipIf(redis.missing)('what Redis is asked, by its own MONITOR', () => 
     await sent(async () => {})
     expect(await sent(() => browser.request(sessions))).toEqual(['MGET'])
     expect(await sent(() => save(1))).toEqual(['MGET', 'EVALSHA'])
+    ahead += 61_000
+    await browser.request(sessions)
+    ahead += 61_000
+    await sent(async () => {})
+    expect(await sent(() => browser.request(sessions)), 'a touch that is due').toEqual(['MGET', 'EVALSHA'])
+    expect(await sent(() => browser.request(sessions)), 'none that is not').toEqual(['MGET'])
     monitor.destroy()
     connection.close()
     await server.stop()
   })
+
+  test('everyone is ended by one command, whether there are 10 sessions or 10,000', async () => {
+    const server = await startRedis()
+    if ('missing' in server) throw new Error(server.missing)
+    const client = await createClient({ url: server.url }).connect()
+    const store = redisStore(client)
+    for (const count of [10, 10_000]) {
+      const { generation } = await store.marks(null)
+      await fill(
+        store,
+        Array.from({ length: count }, (_, i) => fixture(`person-${i}`, generation)),
+      )
+      await client.configResetStat()
+      await store.revokeEveryone()
+      const asked = [...(await client.info('commandstats')).matchAll(/cmdstat_((?!config)\S+?):calls=(\d+)/g)].map(([, name, calls]) => [
+        name,
+        calls,
+      ])
+      expect(asked).toEqual([['set', '1']])
+    }
+    client.destroy()
+    await server.stop()
+  }, 180_000)
 
   test('bytes of a signed-in session with 120 bytes of data, its share of the user index included, over 100,000, printed', async () => {
     const server = await startRedis()
@@ -53,10 +86,10 @@ describe.skipIf(redis.missing)('what Redis is asked, by its own MONITOR', () => 
     const usedMemory = async () => Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1])
     const { generation } = await store.marks(null)
     const before = await usedMemory()
-    for (let i = 0; i < SESSIONS; i += AT_ONCE) {
-      const records = Array.from({ length: AT_ONCE }, (_, k) => fixture(String(SESSIONS + i + k), generation))
-      await Promise.all(records.map(record => store.create(record, record.expiresAt)))
-    }
+    await fill(
+      store,
+      Array.from({ length: SESSIONS }, (_, i) => fixture(String(SESSIONS + i), generation)),
+    )
     const bytes = Math.round(((await usedMemory()) - before) / SESSIONS)
     console.log(`bytes per session in Redis, user index included: ${bytes}`)
     expect(await client.dbSize()).toBeGreaterThan(SESSIONS)
@@ -89,6 +122,11 @@ describe.skipIf(redis.missing)('what Redis is asked, by its own MONITOR', () => 
     connection.destroy()
   })
 })
+
+async function fill(store: SessionStore, records: readonly SessionRecord[]): Promise<void> {
+  for (let i = 0; i < records.length; i += AT_ONCE)
+    await Promise.all(records.slice(i, i + AT_ONCE).map(record => store.create(record, record.expiresAt)))
+}
 
 function fixture(userId: string, generation: string) {
   const now = Date.now()
