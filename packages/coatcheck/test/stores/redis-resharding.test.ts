@@ -57,12 +57,12 @@ describe.skipIf(cluster.missing).each(Object.keys(clusterClients) as ClientName[
       const events = [here, there].map(eventsOf)
 
       const readers = Array.from({ length: READERS }, (_, i) => ({ userId: `reader-${i}`, browser: new Browser() }))
-      for (const { browser, userId } of readers) await browser.login(here, userId)
+      await Promise.all(readers.map(({ browser, userId }) => browser.login(here, userId)))
       for (const engine of [here, there]) {
         const reads = async () => gate.calls.read + (await peer.call('calls', SPACE, 'read'))
         const readsOfAll = async () => {
           const before = await reads()
-          for (const { browser } of readers) await browser.whoAmI(engine)
+          await Promise.all(readers.map(({ browser }) => browser.whoAmI(engine)))
           return (await reads()) - before
         }
         await expect.poll(readsOfAll, { timeout: 10_000 }).toBe(0)
