@@ -48,7 +48,7 @@ export function checkedHead(response: NodeResponse, call: HeadCall): HeadCall {
 function refusePairsOverOthers(response: NodeResponse, headers: object): void {
   if (isHttp2(response) || !Array.isArray(headers) || !Array.isArray(headers[0]) || response.getHeaderNames().length === 0) return
   if (headers.length % 2 !== 0) refuseHeaders()
-  throw refusal(TypeError, 'ERR_INVALID_ARG_TYPE', 'The "name" argument must be of type string. Received an array')
+  throw refusal(TypeError, 'ERR_INVALID_ARG_TYPE', 'The "name" argument must be of type string. Received an instance of Array')
 }
 
 function refuseHeaders(): never {
