@@ -146,7 +146,7 @@ export class Auth {
       this.#events.emit('login.throttled', { ...clientOf(request), userId, limit, retryAfter })
       return throttled(reservation)
     }
-    const turn = known === undefined ? 'stranger' : 'known'
+    const turn = known === undefined || userId === undefined ? 'stranger' : turnOf(userId)
     const { attempt, credentials, failure } = await this.#check(reservation, turn, password, userId, identifier)
     if (failure !== undefined || userId === undefined) {
       this.#tellFailure(request, userId, failure ?? 'unknown-user', reservation)
@@ -186,7 +186,7 @@ export class Auth {
     if (!proof.ok) return proof.reason === 'invalid' ? this.#finishChange(session, newPassword) : proof
     const { userId, attempt, credentials } = proof
     const salt = this.#salts.make(`session ${session.id}`)
-    const hashed = await this.#newString('known', newPassword, credentials?.about, salt)
+    const hashed = await this.#newString(turnOf(userId), newPassword, credentials?.about, salt)
     if (!hashed.ok) return hashed
     // Whoever was signed out by an administrator since the proof is refused here, before anything is changed. It comes
     // before our own revocation, which would be taken for one.
@@ -342,7 +342,7 @@ export class Auth {
     if (!credentials || credentials.disabled) return INVALID
     if (this.#salts.isBy(setter, credentials.passwordHash)) return this.#finishReset(request, userId, password)
     if (!this.#resets.isFor(claim, credentials)) return INVALID
-    const hashed = await this.#newString('known', password, credentials.about, this.#salts.make(setter))
+    const hashed = await this.#newString(turnOf(userId), password, credentials.about, this.#salts.make(setter))
     if (!hashed.ok) return hashed
     const change = { userId, passwordHash: hashed.passwordHash, replaces: credentials.passwordHash, why: 'reset' } as const
     await this.#sessions.revokeUser(userId)
@@ -428,7 +428,7 @@ export class Auth {
     if (!isUsablePassword(password)) return INVALID
     const reservation = await this.#throttle.reauthentication(accountOf(userId))
     if (!reservation.ok) return throttled(reservation)
-    const checked = await this.#check(reservation, 'known', password, userId)
+    const checked = await this.#check(reservation, turnOf(userId), password, userId)
     if (checked.failure !== undefined) {
       this.#events.emit('reauthentication.failed', { ...clientOf(request), userId })
       return INVALID
@@ -450,7 +450,7 @@ export class Auth {
   async #rehash(userId: UserId, password: string, stored: string | null): Promise<string | null> {
     if (stored === null || !this.#hasher.needsRehash(stored)) return stored
     try {
-      const passwordHash = await this.#hasher.hash(password)
+      const passwordHash = await this.#hasher.hash(password, turnOf(userId))
       if (await this.#save({ userId, passwordHash, replaces: stored, why: 'rehash' })) return passwordHash
     } catch (error) {
       this.#events.emit('rehash.failed', { userId, error })
@@ -505,6 +505,10 @@ export class Auth {
 function namesOf(userId: UserId | undefined, identifier: string): readonly string[] {
   const typed = foldIdentifier(identifier)
   return [`identifier ${typed}`, userId === undefined ? `nobody ${typed}` : accountOf(userId)]
+}
+
+function turnOf(userId: UserId): Turn {
+  return { known: accountOf(userId) }
 }
 
 function accountOf(userId: UserId): string {

@@ -60,7 +60,7 @@ export class PasswordHasher {
    * @param salt random unless given
    * @throws CoatcheckError `HASHING_OVERLOADED`
    */
-  async hash(password: string, turn: Turn = 'known', salt?: Uint8Array): Promise<string> {
+  async hash(password: string, turn: Turn = 'stranger', salt?: Uint8Array): Promise<string> {
     const { memoryKiB, passes } = this.#settings
     return String(await this.#compute(turn, { kind: 'hash', password, cost: { memoryKiB, passes }, ...(salt && { salt }) }))
   }

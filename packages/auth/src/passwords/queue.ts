@@ -5,13 +5,18 @@ import { CoatcheckError } from 'coatcheck'
 export interface QueueLimits {
   /** What they have in hand: the hashes that are computed, and the next ones. */
   readonly inHand: number
-  /** Tries that may wait for their turn; as many again of those that go first. */
+  /** Strangers' tries that may wait for their turn; as many again of known people's. */
   readonly longest: number
 }
 
-/** Who goes first: people whom we know, before strangers. A flood of strangers then never keeps them out. */
-export type Turn = 'known' | 'stranger'
+/**
+ * Who goes first: people whom we know, before strangers. A flood of strangers then never keeps them out; nor does a flood
+ * of one who is known keep out another, since each of them (`known` says who) has a turn in turn.
+ */
+export type Turn = 'stranger' | { readonly known: string }
 
+/** So many known people go in a row while strangers wait: or one of them, with ten parallel logins, would keep all strangers out. */
+const MOST_IN_A_ROW = 3
 /** A guess for the first `Retry-After`, until hashes have been timed. */
 const FIRST_GUESS_MS = 50
 /** Weight of the latest hash in the running mean. */
@@ -32,7 +37,9 @@ export function fittingConcurrency(cores = availableParallelism()): number {
  */
 export class HashQueue {
   readonly #limits: QueueLimits
-  readonly #waiting: Readonly<Record<Turn, (() => void)[]>> = { known: [], stranger: [] }
+  readonly #known = new Lane()
+  readonly #strangers = new Lane()
+  #inARow = 0
   #running = 0
   #meanMs = FIRST_GUESS_MS
 
@@ -42,14 +49,15 @@ export class HashQueue {
 
   /** Tries that wait for their turn, and those that the threads have in hand. */
   get load(): { readonly waiting: number; readonly running: number } {
-    return { waiting: this.#waiting.known.length + this.#waiting.stranger.length, running: this.#running }
+    return { waiting: this.#known.length + this.#strangers.length, running: this.#running }
   }
 
   /**
    * Runs `work` when it is its turn.
    *
-   * @throws CoatcheckError `HASHING_OVERLOADED` (503) at once if the queue is full; `retryAfter` is the time, in
-   *   seconds, in which what is queued will be done at today's speed
+   * @throws CoatcheckError `HASHING_OVERLOADED` (503) if the queue is full: at once, or, where somebody known has more
+   *   waiting than others, when one of them takes the last place; `retryAfter` is the time, in seconds, in which what is
+   *   queued will be done at today's speed
    */
   async run<Result>(turn: Turn, work: () => Promise<Result>): Promise<Result> {
     await this.#place(turn)
@@ -67,16 +75,19 @@ export class HashQueue {
       this.#running++
       return undefined
     }
-    const waiting = this.#waiting[turn]
-    if (waiting.length >= this.#limits.longest) throw this.#overloaded()
-    return new Promise(resolve => waiting.push(resolve))
+    const [lane, owner] = turn === 'stranger' ? [this.#strangers, ''] : [this.#known, turn.known]
+    if (lane.length >= this.#limits.longest) lane.makeRoom(owner, this.#overloaded())
+    return new Promise((go, refuse) => lane.push(owner, { go, refuse }))
   }
 
   /** Hands the place on, so that nobody who comes later slips in between. */
   #next(): void {
-    const next = this.#waiting.known.shift() ?? this.#waiting.stranger.shift()
+    const strangersTurn = this.#inARow >= MOST_IN_A_ROW && this.#strangers.length > 0
+    const known = strangersTurn ? undefined : this.#known.shift()
+    this.#inARow = known === undefined ? 0 : this.#inARow + 1
+    const next = known ?? this.#strangers.shift()
     if (next === undefined) this.#running--
-    else next()
+    else next.go()
   }
 
   #overloaded(): CoatcheckError {
@@ -87,5 +98,50 @@ export class HashQueue {
       `${waiting} passwords wait to be hashed already; no more are taken. If this lasts without an attack, add cores.`,
       { retryAfter: Math.max(1, Math.ceil(waitMs / 1000)) },
     )
+  }
+}
+
+interface Waiter {
+  readonly go: () => void
+  readonly refuse: (error: CoatcheckError) => void
+}
+
+/** Who waits, by owner; the owners take turns. */
+class Lane {
+  readonly #byOwner = new Map<string, Waiter[]>()
+  #length = 0
+
+  get length(): number {
+    return this.#length
+  }
+
+  push(owner: string, waiter: Waiter): void {
+    const waiters = this.#byOwner.get(owner)
+    if (waiters === undefined) this.#byOwner.set(owner, [waiter])
+    else waiters.push(waiter)
+    this.#length++
+  }
+
+  shift(): Waiter | undefined {
+    const [first] = this.#byOwner
+    if (first === undefined) return undefined
+    const [owner, waiters] = first
+    const next = waiters.shift()
+    this.#byOwner.delete(owner)
+    if (waiters.length > 0) this.#byOwner.set(owner, waiters)
+    this.#length--
+    return next
+  }
+
+  /**
+   * Refuses the last of whoever has the most waiting.
+   *
+   * @throws `error` itself where that would be `owner`, or no better for them than now
+   */
+  makeRoom(owner: string, error: CoatcheckError): void {
+    const longest = [...this.#byOwner.values()].reduce((a, b) => (b.length > a.length ? b : a))
+    if (longest.length <= (this.#byOwner.get(owner)?.length ?? 0) + 1) throw error
+    longest.pop()?.refuse(error)
+    this.#length--
   }
 }

@@ -54,11 +54,44 @@ describe('the hashing queue', () => {
     const runs = [queue.run('stranger', first.work)]
     for (let i = 0; i < 3; i++) runs.push(queue.run('stranger', async () => void done.push(`stranger ${i}`)))
     await expect(queue.run('stranger', async () => {})).rejects.toMatchObject({ code: 'HASHING_OVERLOADED' })
-    for (let i = 0; i < 3; i++) runs.push(queue.run('known', async () => void done.push(`known ${i}`)))
-    await expect(queue.run('known', async () => {})).rejects.toMatchObject({ code: 'HASHING_OVERLOADED' })
+    for (let i = 0; i < 3; i++) runs.push(queue.run({ known: 'ann' }, async () => void done.push(`known ${i}`)))
+    await expect(queue.run({ known: 'ann' }, async () => {})).rejects.toMatchObject({ code: 'HASHING_OVERLOADED' })
     first.end()
     await Promise.all(runs)
     expect(done).toEqual(['known 0', 'known 1', 'known 2', 'stranger 0', 'stranger 1', 'stranger 2'])
+  })
+
+  test('of people whom we know each has a turn in turn, and room where one of them has filled it', async () => {
+    const queue = new HashQueue({ inHand: 1, longest: 4 })
+    const first = held()
+    const done: string[] = []
+    const running = queue.run({ known: 'mallory' }, first.work)
+    const add = (known: string, name: string) =>
+      queue
+        .run({ known }, async () => void done.push(name))
+        .catch((error: { code: string }) => void done.push(`${name} ${error.code}`))
+    const runs = [0, 1, 2, 3].map(i => add('mallory', `mallory ${i}`))
+    runs.push(add('ann', 'ann 0'), add('bob', 'bob 0'), add('bob', 'bob 1'), add('mallory', 'mallory 4'))
+    expect(queue.load).toEqual({ running: 1, waiting: 4 })
+    first.end()
+    await Promise.all([running, ...runs])
+    const refused = ['bob 1', 'mallory 2', 'mallory 3', 'mallory 4']
+    expect(done.filter(name => name.endsWith('OVERLOADED')).sort()).toEqual(refused.map(name => `${name} HASHING_OVERLOADED`))
+    expect(done.filter(name => !name.endsWith('OVERLOADED'))).toEqual(['mallory 0', 'ann 0', 'bob 0', 'mallory 1'])
+    expect(queue.load).toEqual({ running: 0, waiting: 0 })
+  })
+
+  test('however many whom we know keep coming, every fourth is a stranger', async () => {
+    const queue = new HashQueue({ inHand: 1, longest: 20 })
+    const first = held()
+    const done: string[] = []
+    const runs = [queue.run('stranger', first.work)]
+    for (let i = 0; i < 8; i++) runs.push(queue.run({ known: `${i}` }, async () => void done.push('known')))
+    for (let i = 0; i < 3; i++) runs.push(queue.run('stranger', async () => void done.push('stranger')))
+    first.end()
+    await Promise.all(runs)
+    const four = ['known', 'known', 'known', 'stranger']
+    expect(done).toEqual([...four, ...four, 'known', 'known', 'stranger'])
   })
 
   test('work that fails gives its place on', async () => {

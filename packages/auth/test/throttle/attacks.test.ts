@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { memoryLimiter } from '../../src/limiters/memory.ts'
 import type { Limiter } from '../../src/throttle/limiter.ts'
@@ -242,6 +242,28 @@ describe('ASVS 6.1.1: an account is slowed for strangers, and never locked for i
       `a flood of 200, ${refused} of them refused: the owner waited ${waited.toFixed(0)} ms, the flood ${(performance.now() - startedAt).toFixed(0)} ms`,
     )
     expect(refused).toBeGreaterThan(100)
+  })
+
+  test("somebody's own logins, however many, keep nobody else's known browser out of the hashing queue", async () => {
+    const wide = [{ tries: 1000, per: '1d' }] as const
+    const passwords = { concurrency: 1, longestQueue: 5, memoryKiB: 2048 }
+    const here = world({ passwords, limits: { perAccount: wide, perDevice: wide } })
+    const [mallory, ann] = [await here.person(PASSWORD), await here.person(PASSWORD)]
+    const owner = new Browser(here.sessions, '192.0.2.1')
+    await login(owner, here, ann.email)
+    const known = times(3, () => new Browser(here.sessions, '203.0.113.5'))
+    for (const browser of known) await login(browser, here, mallory.email)
+    let [going, refused] = [true, 0]
+    const flood = times(30, async i => {
+      while (going) {
+        await login(known[i % 3]?.copy() as Browser, here, mallory.email).catch(() => refused++)
+        await sleep(20)
+      }
+    })
+    await expect.poll(() => refused).toBeGreaterThan(10)
+    for (let i = 0; i < 10; i++) expect(await login(owner, here, ann.email)).toMatchObject({ ok: true })
+    going = false
+    await Promise.all(flood)
   })
 
   const NEW = 'quite another one 42'
