@@ -2,19 +2,33 @@ import { createServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import express from 'express'
 import { Hono } from 'hono'
+import { Pool } from 'pg'
 import * as forExpress from '../../src/adapters/express.ts'
 import * as forHono from '../../src/adapters/hono.ts'
 import { createSessions, type Session } from '../../src/adapters/node.ts'
+import type { SessionStore } from '../../src/core/store.ts'
+import { migrate, postgresStore } from '../../src/stores/postgres.ts'
+import { redisStore } from '../../src/stores/redis.ts'
 import { sqliteStore } from '../../src/stores/sqlite.ts'
 import { listening } from '../http/wire.ts'
+import { clients } from '../stores/redis-clients.ts'
 
 /**
- * An application in a process of its own, on a sqlite file that others use too: says its port over IPC, and ends with its
- * parent.
+ * An application in a process of its own, on a sqlite file or a server that others use too: says its port over IPC, and
+ * ends with its parent.
  */
-const [path = '', framework = ''] = process.argv.slice(2)
+const [place = '', framework = ''] = process.argv.slice(2)
 const secret = 'thirty-two bytes of text at least, for tests'
-const sessions = createSessions({ store: sqliteStore(path), secret, production: false })
+const sessions = createSessions({ store: await storeAt(place), secret, production: false })
+
+/** @param place an URL, or the path of a sqlite file */
+async function storeAt(place: string): Promise<SessionStore> {
+  if (place.startsWith('redis:')) return redisStore((await clients.redis(place)).client)
+  if (!place.startsWith('postgres:')) return sqliteStore(place)
+  const pool = new Pool({ connectionString: place }).on('error', () => {})
+  await migrate(pool)
+  return postgresStore(pool)
+}
 
 /** What `GET /<act>/<argument>` does; a session's own acts come from the browser that has it. */
 const acts: Readonly<Record<string, (session: Session, argument: string) => unknown>> = {
@@ -54,6 +68,7 @@ const listeners = {
   },
 }
 
-const port = await listening(createServer(listeners[framework as keyof typeof listeners]()))
+// A connection that is closed while a request is on its way would look like no answer.
+const port = await listening(createServer({ keepAliveTimeout: 60_000 }, listeners[framework as keyof typeof listeners]()))
 process.on('disconnect', () => process.exit())
 process.send?.({ port })
