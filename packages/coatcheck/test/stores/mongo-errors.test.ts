@@ -95,6 +95,19 @@ describe.skipIf(mongo.missing)('what is wrong with a MongoDB is said by a typed 
     await db.collection('foreign_index').drop()
   })
 
+  test('a session of 10 MiB is kept where maxDataBytes allows it', async () => {
+    const client = await clients.connect(mongo.url ?? '')
+    const { store, close } = await openSpace(client, client)
+    const cart = 'x'.repeat(10 * 1024 * 1024)
+    const sessions = createSessions({ store, secret: SECRET, production: false, maxDataBytes: 12 * 1024 * 1024 })
+    const ann = new Browser()
+    await ann.login(sessions, 'ann')
+    await ann.request(sessions, ({ session }) => Object.assign(session, { cart }))
+    const { session } = await ann.request(sessions)
+    expect(Reflect.get(session, 'cart') === cart).toBe(true)
+    await close()
+  }, 60_000)
+
   test.each([
     ['above 16 MiB', 16.2],
     ['above what the driver takes', 20],

@@ -236,7 +236,7 @@ describe.skipIf(here === undefined)('the mongo store over a replica set', () => 
 
   test('costs as many commands as its page says', async () => {
     const client = await connect(here?.url ?? '', { monitorCommands: true })
-    const { store, close } = await openSpace(client, client)
+    const { store, documents, close } = await openSpace(client, client)
     const commands: string[] = []
     client.on('commandStarted', ({ commandName }) => commands.push(commandName))
     const cost = async (act: () => unknown) => {
@@ -253,6 +253,13 @@ describe.skipIf(here === undefined)('the mongo store over a replica set', () => 
     expect(await cost(() => store.read(login.id))).toBe('find')
     expect(await cost(() => store.touch(login.id, later(), later()))).toBe('update')
     expect(await cost(() => store.replace(nextVersion(login, { data: '{"a":1}' }), later()))).toBe('update find')
+    const ofFew = await cost(() => store.revokeEveryone())
+    const { id, ...fields } = await preparedRecord(store)
+    await documents.insertMany(Array.from({ length: 10_000 }, (_, i) => ({ _id: `${id} ${i}`, format: 1, ...fields })))
+    expect((await store.scan(null, 5)).records).toHaveLength(5)
+    expect(await cost(() => store.revokeEveryone())).toBe(ofFew)
+    expect(ofFew).toBe('find find update')
+    expect((await store.scan(null, 5)).records).toEqual([])
     await close()
   })
 

@@ -98,6 +98,40 @@ describe.skipIf(postgres.missing)('the postgres store', () => {
     30_000,
   )
 
+  test('ends everyone by the same statements, whether there are 10 sessions or 10,000', () =>
+    inSchema(async ({ schema }) => {
+      const own = pool()
+      const statements: unknown[] = []
+      own.on('connect', client => {
+        const query = client.query.bind(client) as (...args: unknown[]) => unknown
+        Object.assign(client, {
+          query(...args: unknown[]) {
+            statements.push(args[0])
+            return query(...args)
+          },
+        })
+      })
+      const store = postgresStore(own, { schema })
+      const asked: unknown[] = []
+      for (const count of [10, 10_000]) {
+        const { generation } = await store.marks(null)
+        await sql(
+          `INSERT INTO ${schema}.sessions
+           SELECT 'id ' || $2 || ' ' || i, 1, 'h', 'user ' || i, '', $1, 1, NULL, 1, $3, false, NULL, NULL, '{}', $3
+           FROM generate_series(1, $2::int) i`,
+          [generation, count, later()],
+        )
+        expect((await store.scan(null, 20_000)).records).toHaveLength(count)
+        statements.length = 0
+        await store.revokeEveryone()
+        asked.push(JSON.stringify(statements).replaceAll(/"values":\[[^\]]*\]/g, ''))
+        expect((await store.scan(null, 20_000)).records).toEqual([])
+      }
+      console.log(`postgres: everyone is ended by ${asked[0]}`)
+      expect(asked[0]).toMatch(/generation/)
+      expect(asked[1]).toBe(asked[0])
+    }))
+
   test('reads, saves, lists and prunes by an index', () =>
     inSchema(async ({ store, schema }) => {
       const { generation } = await store.marks(null)

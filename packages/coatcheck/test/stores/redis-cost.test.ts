@@ -68,10 +68,9 @@ describe.skipIf(redis.missing)('what Redis is asked, by its own MONITOR', () => 
       )
       await client.configResetStat()
       await store.revokeEveryone()
-      const asked = [...(await client.info('commandstats')).matchAll(/cmdstat_((?!config)\S+?):calls=(\d+)/g)].map(([, name, calls]) => [
-        name,
-        calls,
-      ])
+      const asked = [...(await client.info('commandstats')).matchAll(/cmdstat_((?!config)\S+?):calls=(\d+)/g)].map(
+        ([, name, calls]) => [name, calls],
+      )
       expect(asked).toEqual([['set', '1']])
     }
     client.destroy()
