@@ -112,7 +112,7 @@ describe.each(storeKinds)('the engine on $name', kind => {
     const timings = ['ended before the save', 'ended while the save was held', 'ended while the reply was held'] as const
 
     // Guards: in writer.ts `if (current.tokenHash !== presentedHash) return 'superseded'` (rotations), in the stores
-    // 'gone' from replace instead of an insert (the others), in commit.ts `if (change.standing === 'gone') return 'drop'`.
+    // 'gone' from replace instead of an insert (the others).
     for (const [name, ending] of Object.entries(endings)) {
       test.each(timings)(`law 2: a slow request that changes its session brings nothing back: ${name}, %s`, async timing => {
         await browser.login(world.one, 'ann')
@@ -258,6 +258,7 @@ describe.each(storeKinds)('the engine on $name', kind => {
   })
 
   describe('law 3: no lost updates', () => {
+    // Guards: in the stores' rules `stored.version !== record.version - 1`, in request-exchange.ts `mergeData`.
     test('law 3: 200 parallel requests over two engines, each setting its own key, lose no acknowledged key', async () => {
       await browser.login(world.one, 'ann')
       const exchanges = await Promise.all(Array.from({ length: 200 }, (_, i) => browser.send(i % 2 ? world.one : world.two)))

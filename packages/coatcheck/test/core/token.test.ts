@@ -97,6 +97,8 @@ describe('law 7: garbage is cheap', () => {
     const gate = gatedStore(memoryStore())
     const sessions = createSessions({ store: gate.store, secret: SECRET, production: false })
     living = await sessions.issue('ann')
+    // Whatever is remembered of a token that verified must not help another one.
+    expect((await sessions.open(living, facts)).session.userId).toBe('ann')
     gate.reset()
     let signedIn = 0
     let longest = 0
