@@ -250,7 +250,11 @@ export class Auth {
     const request = this.#sessions.requestOf(session)
     const userId = await this.#find(identifier)
     const reservation = await this.#throttle.reset({ names: namesOf(userId, identifier), ip: request.ip })
-    if (!reservation.ok) return throttled(reservation)
+    if (!reservation.ok) {
+      const { limit, retryAfter } = reservation
+      this.#events.emit('reset.throttled', { ...clientOf(request), userId, limit, retryAfter })
+      return throttled(reservation)
+    }
     this.#events.emit('reset.requested', { ...clientOf(request), userId })
     // After the answer has left: the time that a mail takes would tell who has an account.
     if (userId !== undefined) setImmediate(() => void this.#sendQuietly(userId))
@@ -427,18 +431,26 @@ export class Auth {
   async #prove(request: SessionRequest, userId: UserId, password: string): Promise<Proof | Invalid | Throttled> {
     if (!isUsablePassword(password)) return INVALID
     const reservation = await this.#throttle.reauthentication(accountOf(userId))
-    if (!reservation.ok) return throttled(reservation)
+    if (!reservation.ok) {
+      this.#events.emit('reauthentication.throttled', { ...clientOf(request), userId, retryAfter: reservation.retryAfter })
+      return throttled(reservation)
+    }
     const checked = await this.#check(reservation, turnOf(userId), password, userId)
     if (checked.failure !== undefined) {
       this.#events.emit('reauthentication.failed', { ...clientOf(request), userId })
+      this.#tellLast(request, userId, reservation)
       return INVALID
     }
     await reservation.succeed()
     return { ok: true, userId, ...checked }
   }
 
-  #tellFailure(request: SessionRequest, userId: UserId | undefined, why: LoginFailure, { lastOfAccount }: Reservation): void {
+  #tellFailure(request: SessionRequest, userId: UserId | undefined, why: LoginFailure, reservation: Reservation): void {
     this.#events.emit('login.failed', { ...clientOf(request), userId, why })
+    this.#tellLast(request, userId, reservation)
+  }
+
+  #tellLast(request: SessionRequest, userId: UserId | undefined, { lastOfAccount }: Reservation): void {
     if (lastOfAccount) this.#events.emit('login.many-failures', { ...clientOf(request), userId })
   }
 

@@ -29,12 +29,17 @@ export interface AuthEvents {
   'login.throttled': Client & { readonly userId: UserId | undefined; readonly limit: keyof Limits; readonly retryAfter: number }
   /** Somebody may not sign up for now: too many tries from this address. */
   'sign-up.throttled': Client & { readonly retryAfter: number }
-  /** An account has used up what strangers may try in some window; once in each. Tell its owner (ASVS 5.0 6.3.5). */
+  /**
+   * An account has used up what strangers, a known browser or all of them together, or somebody signed in may try in some
+   * window; once in each. Tell its owner (ASVS 5.0 6.3.5).
+   */
   'login.many-failures': Client & { readonly userId: UserId | undefined }
   /** Somebody signed in from a browser that this account had not used under its present password. Tell its owner (ASVS 5.0 6.3.5). */
   'login.new-device': Client & { readonly userId: UserId; readonly sessionId: string | undefined }
   /** Somebody signed in could not prove it again. */
   'reauthentication.failed': Client & { readonly userId: UserId }
+  /** Somebody signed in tried once more after too many failures: not looked at. */
+  'reauthentication.throttled': Client & { readonly userId: UserId; readonly retryAfter: number }
   /**
    * A token came long after its session had been given a new one: a thief's copy, or the thief has the new one. `agoMs`
    * is how long ago the person last proved who they are.
@@ -46,6 +51,8 @@ export interface AuthEvents {
   'rehash.failed': { readonly userId: UserId; readonly error: unknown }
   /** Somebody asked for a reset mail; `userId` where there is an account. */
   'reset.requested': Client & { readonly userId: UserId | undefined }
+  /** Too many reset mails were asked for: there is none for this wish. */
+  'reset.throttled': Client & { readonly userId: UserId | undefined; readonly limit: keyof Limits; readonly retryAfter: number }
   /** The mail could not be handed on. The person was not told: that would tell who has an account. */
   'reset.unsent': { readonly userId: UserId; readonly error: unknown }
   'account.disabled': { readonly userId: UserId }

@@ -28,7 +28,7 @@ export interface KnownBrowser {
 /** A try that may go on: counted already, so that those beside it know. */
 export interface Reservation {
   readonly ok: true
-  /** True if it is the last that the account has from strangers in some window. */
+  /** True if it is the last that the account has in some window, from strangers, from a known browser, or at step-up. */
   readonly lastOfAccount: boolean
   /** Nothing was checked: the try does not count. */
   giveBack(): Promise<void>
@@ -58,6 +58,9 @@ interface CountedLink extends Link {
 
 /** Limits whose count a correct password forgets: nobody but the person fills them. */
 const CLEARED: readonly (keyof Limits)[] = ['perAccountAndIp', 'perDevice', 'perReauthentication']
+
+/** Limits that are one account's, from wherever it is tried. */
+const OF_ACCOUNT: readonly (keyof Limits)[] = ['perAccount', 'perDevice', 'perReauthentication']
 
 /**
  * Counts tries before they are looked at.
@@ -154,7 +157,7 @@ export class Throttle {
   #reservation(taken: readonly CountedLink[]): Reservation {
     return {
       ok: true,
-      lastOfAccount: taken.some(link => link.limit === 'perAccount' && link.last),
+      lastOfAccount: taken.some(link => OF_ACCOUNT.includes(link.limit) && link.last),
       giveBack: () => this.#giveBack(taken),
       succeed: () => this.#settle(taken.map(link => (CLEARED.includes(link.limit) ? link.counter.clear(link.key) : back(link)))),
     }

@@ -511,6 +511,52 @@ test('ASVS 6.3.5: many failures on one account are told, once in a window', asyn
   expect(told).toEqual([{ name: 'login.many-failures', event: expect.objectContaining({ userId: id }) }])
 })
 
+describe('ASVS 6.3.5, 16.3.1: no limit is silent', () => {
+  const wrong = { password: 'wrong password' }
+  const client = { userAgent: 'Test/1.0', ip: '192.0.2.1' }
+
+  async function told(act: (here: World, browser: Browser, email: string) => Promise<unknown>, count: number) {
+    const here = world()
+    const { id, email } = await here.person(PASSWORD)
+    const browser = new Browser(here.sessions)
+    await login(browser, here, email)
+    here.events.length = 0
+    for (let i = 0; i < count; i++) await act(here, browser, email)
+    for (const { event } of here.events) expect(event).toMatchObject({ ...client, userId: id })
+    return here.events.map(({ name, event }) =>
+      name.endsWith('throttled') ? `${name} ${event.limit} ${event.retryAfter}` : name,
+    )
+  }
+
+  const manyThen = (failed: string, throttled: string) => [
+    ...times(10, () => failed),
+    'login.many-failures',
+    ...times(5, () => expect.stringMatching(throttled)),
+  ]
+
+  test('15 wrong passwords from a known browser: ten failures, many, and five tries that nobody looked at', async () => {
+    const events = await told(
+      (here, browser, identifier) => browser.request(session => here.auth.login(session, { identifier, ...wrong })),
+      15,
+    )
+    expect(events).toEqual(manyThen('login.failed', '^login.throttled perDevice (3600|35[0-9][0-9])$'))
+  })
+
+  test('15 at step-up', async () => {
+    const events = await told((here, browser) => browser.request(session => here.auth.reauthenticate(session, wrong)), 15)
+    expect(events).toEqual(manyThen('reauthentication.failed', '^reauthentication.throttled undefined (3600|35[0-9][0-9])$'))
+  })
+
+  test('6 wishes for a reset mail', async () => {
+    const events = await told(
+      (here, browser, identifier) => browser.request(session => here.auth.requestReset(session, { identifier })),
+      6,
+    )
+    const refused = expect.stringMatching(/^reset.throttled perResetAccount (3600|35[0-9][0-9])$/)
+    expect(events).toEqual([...times(3, () => 'reset.requested'), ...times(3, () => refused)])
+  })
+})
+
 test('no event and no result holds what was typed', async () => {
   const here = world()
   const { email } = await here.person(PASSWORD)
