@@ -4,8 +4,9 @@ import { type RedisSentinel, startRedisSentinel } from '../../../../test/service
 import { service } from '../../../../test/services/service.ts'
 import { createSessions } from '../../src/core/sessions.ts'
 import { redisStore } from '../../src/stores/redis.ts'
+import { storeLaws } from '../../src/testing/index.ts'
 import { Browser, codeOf, SECRET } from '../core/world.ts'
-import { clients, sentinelClients } from './redis-clients.ts'
+import { clients, openSpace, sentinelClients } from './redis-clients.ts'
 import { expectHonest, Traffic } from './traffic.ts'
 
 const redis = await service('redis')
@@ -24,6 +25,9 @@ describe.skipIf(redis.missing).each(Object.entries(sentinelClients))('Sentinel o
   afterAll(() => sentinel?.stop())
 
   const ports = () => sentinel.sentinels.map(({ port }) => port)
+
+  const open = () => openSpace(() => connect(sentinel.name, ports()), sentinel.name)
+  for (const law of storeLaws({ open, noPrune: 'Redis forgets by itself' })) test(law.name, law.run)
 
   test('law 6: the master killed under traffic: its replica takes over, only 503s meanwhile, nobody is signed out', async () => {
     const connection = await connect(sentinel.name, ports())
