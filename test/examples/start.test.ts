@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cp, mkdir, mkdtemp, readdir, readlink, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -61,7 +61,9 @@ async function started(child: ChildProcess): Promise<{ readonly url: string; rea
 test('a clone holds all that `npm start` needs: it builds, starts, prints its first accounts, and they can sign in', {
   timeout: 300_000,
 }, async () => {
-  const env = { PATH: process.env.PATH, HOME: folder, PORT: '0', npm_config_update_notifier: 'false' }
+  // As whoever cloned it has it: npm puts this repository's own Node first.
+  const own = process.env.PATH?.split(delimiter).filter(path => !path.includes('node_modules'))
+  const env = { PATH: own?.join(delimiter), HOME: folder, PORT: '0', npm_config_update_notifier: 'false' }
   npm = spawn('npm', ['start'], { cwd: join(folder, 'clone'), env, detached: true, stdio: ['ignore', 'pipe', 'inherit'] })
   const { url, printed } = await started(npm)
   const [, email, password] = /^ {2}admin +(\S+@\S+) +(\S{20})$/m.exec(printed) ?? []
