@@ -1,83 +1,113 @@
 import { describe, expect, test } from 'vitest'
 import type { Exchange } from '../../src/core/exchange.ts'
 import { seeded } from './seeded.ts'
-import { Browser, openWorld, storeKinds, type World } from './world.ts'
+import { Browser, facts, openWorld, storeKinds, type World } from './world.ts'
 
 const RUNS = 1000
 const ACTORS = 4
 
 /** What happened in one run, as far as the promises speak of it. */
 interface Log {
+  /** Of the one session. */
+  readonly id: string
   /** Keys that a request of the one session was told are saved, with the moment of the answer. */
   readonly saved: { key: string; value: number }[]
   /** Tokens that a resolved rotation or ending left dead: the whole Cookie header. */
   readonly dead: Set<string>
+  /** Tokens of the one session that an answer brought. */
+  readonly given: string[]
   ended: boolean
 }
 
-type Act = (world: World, browser: Browser, log: Log, key: string) => Promise<void>
+type Act = (world: World, browser: Browser, log: Log, key: string, think: () => Promise<void>) => Promise<void>
 
 /** Commits, and gives the cookies to the browser, as a response that arrives. */
-async function answer(browser: Browser, exchange: Exchange): Promise<void> {
-  browser.receive((await exchange.commit()).setCookie)
+async function answer(browser: Browser, exchange: Exchange): Promise<string | undefined> {
+  const { setCookie } = await exchange.commit()
+  browser.receive(setCookie)
+  return setCookie.map(line => line.slice(0, line.indexOf(';'))).find(pair => !pair.endsWith('='))
+}
+
+async function write(
+  sessions: Pick<World['one'], 'open'>,
+  value: number,
+  ...[world, browser, log, key, think]: Parameters<Act>
+): Promise<void> {
+  const before = browser.cookie as string
+  const exchange = await browser.send(sessions)
+  if (exchange.session.userId !== 'ann') return
+  const dropped = droppedFlag(world, exchange)
+  Object.assign(exchange.session, { [key]: value })
+  await think()
+  const isDead = log.dead.has(before)
+  await answer(browser, exchange)
+  if (dropped()) return
+  if (isDead) throw new Error('a write by a token that was dead before it began was acknowledged')
+  log.saved.push({ key, value })
+}
+
+/** An act that gives the same session another token. */
+async function renew(exchange: Exchange, before: string, browser: Browser, log: Log, act: () => unknown): Promise<void> {
+  await act()
+  // Where the session had ended meanwhile, a login has begun another one; the run is about the first.
+  if (exchange.session.id === log.id) log.dead.add(before)
+  const given = await answer(browser, exchange)
+  if (exchange.session.id !== log.id) return
+  log.dead.add(before)
+  if (given !== undefined) log.given.push(given)
 }
 
 /** Everything that a request or an admin may do to the one session. Each says in the log what it was promised. */
 const acts: Readonly<Record<string, Act>> = {
-  async write(world, browser, log, key) {
-    const exchange = await browser.send(world.one)
-    if (exchange.session.userId !== 'ann') return
-    const dropped = droppedFlag(world, exchange)
-    Object.assign(exchange.session, { [key]: 1 })
-    await answer(browser, exchange)
-    if (!dropped()) log.saved.push({ key, value: 1 })
-  },
-  async 'write elsewhere'(world, browser, log, key) {
-    const exchange = await browser.send(world.two)
-    if (exchange.session.userId !== 'ann') return
-    const dropped = droppedFlag(world, exchange)
-    Object.assign(exchange.session, { [key]: 2 })
-    await answer(browser, exchange)
-    if (!dropped()) log.saved.push({ key, value: 2 })
-  },
-  async rotate(world, browser, log) {
+  write: (world, ...rest) => write(world.one, 1, world, ...rest),
+  'write elsewhere': (world, ...rest) => write(world.two, 2, world, ...rest),
+  async rotate(world, browser, log, _key, think) {
     const before = browser.cookie as string
     const exchange = await browser.send(world.two)
     if (exchange.session.userId !== 'ann') return
-    await exchange.session.rotate()
-    log.dead.add(before)
-    await answer(browser, exchange)
+    await think()
+    await renew(exchange, before, browser, log, () => exchange.session.rotate())
   },
-  async 'change role'(world, browser, log, key) {
+  async 'change role'(world, browser, log, key, think) {
     const before = browser.cookie as string
     const exchange = await browser.send(world.one)
     if (exchange.session.userId !== 'ann') return
     Object.assign(exchange.session, { role: key })
-    await answer(browser, exchange)
+    await think()
+    const given = await answer(browser, exchange)
     log.dead.add(before)
+    if (given !== undefined) log.given.push(given)
   },
-  async 'step up'(world, browser, log) {
+  async 'step up'(world, browser, log, _key, think) {
     const before = browser.cookie as string
     const exchange = await browser.send(world.one)
     if (exchange.session.userId !== 'ann') return
-    const { id } = exchange.session
-    await exchange.session.login('ann')
-    // Where the session had ended meanwhile, the login has begun another one; the run is about the first.
-    if (exchange.session.id === id) log.dead.add(before)
-    await answer(browser, exchange)
+    await think()
+    await renew(exchange, before, browser, log, () => exchange.session.login('ann'))
   },
-  async logout(world, browser, log) {
+  async 'login as another'(world, browser, log, _key, think) {
     const exchange = await browser.send(world.two)
     if (exchange.session.userId !== 'ann') return
+    await think()
+    const isFirst = exchange.session.id === log.id
+    await exchange.session.login('bob')
+    if (isFirst) log.ended = true
+    await answer(browser, exchange)
+  },
+  async logout(world, browser, log, _key, think) {
+    const exchange = await browser.send(world.two)
+    if (exchange.session.userId !== 'ann') return
+    await think()
+    const isFirst = exchange.session.id === log.id
     await exchange.session.logout()
-    log.ended = true
+    if (isFirst) log.ended = true
     await answer(browser, exchange)
   },
   async revoke(world, _browser, log) {
     const [device] = await world.one.list('ann')
     if (device === undefined) return
     await world.one.revoke(device.id)
-    log.ended = true
+    if (device.id === log.id) log.ended = true
   },
   async 'revoke user'(world, _browser, log) {
     await world.two.revokeUser('ann')
@@ -103,11 +133,13 @@ function droppedFlag(world: World, exchange: Exchange): () => boolean {
 
 /** Delays every call of the stores, before and after it takes effect, by a random number of turns. */
 function shuffle(world: World, next: (below: number) => number): void {
-  const wait = async (): Promise<void> => {
-    for (let turns = next(4); turns > 0; turns--) await new Promise(resolve => setImmediate(resolve))
-  }
+  const wait = () => turns(next(4))
   world.gate.onCall(wait)
   world.otherGate?.onCall(wait)
+}
+
+async function turns(many: number): Promise<void> {
+  for (let left = many; left > 0; left--) await new Promise(resolve => setImmediate(resolve))
 }
 
 // Guards, each of which makes this fail when it is taken out: in writer.ts `if (current.tokenHash !== presentedHash)`,
@@ -133,17 +165,17 @@ describe.each(storeKinds)('random races over two engines on $name', kind => {
 async function run(world: World, next: (below: number) => number, chosen: readonly string[], label: string): Promise<boolean> {
   world.gate.reset()
   world.otherGate?.reset()
-  await world.one.revokeUser('ann')
+  for (const userId of ['ann', 'bob']) await world.one.revokeUser(userId)
   const browser = new Browser()
   await browser.login(world.one, 'ann')
   const first = browser.cookie as string
   const id = (await browser.send(world.one)).session.id as string
-  const log: Log = { saved: [], dead: new Set(), ended: false }
+  const log: Log = { id, saved: [], dead: new Set(), given: [], ended: false }
   shuffle(world, next)
   const refusals = ['SESSION_SUPERSEDED', 'LOGIN_OVERTAKEN']
   await Promise.all(
     chosen.map((name, i) =>
-      (acts[name] as Act)(world, browser, log, `${name} ${i}`).catch((error: { code?: string }) => {
+      (acts[name] as Act)(world, browser, log, `${name} ${i}`, () => turns(next(12))).catch((error: { code?: string }) => {
         if (!refusals.includes(error.code ?? '')) throw new Error(`${label}: ${name} failed`, { cause: error })
       }),
     ),
@@ -152,12 +184,18 @@ async function run(world: World, next: (below: number) => number, chosen: readon
   world.otherGate?.reset()
   const stored = await world.one.get(id)
   if (log.ended) expect(stored, `${label}: an ended session is back`).toBeUndefined()
+  else expect(stored, `${label}: a session that nobody ended is gone`).toBeDefined()
   for (const cookie of [...log.dead, ...(log.ended ? [first] : [])]) {
-    const exchange = await world.two.open(cookie, { secure: () => true, ip: () => undefined, userAgent: () => undefined })
-    expect(exchange.session.userId, `${label}: a dead token signs in`).toBeUndefined()
+    expect(await whose(world, cookie), `${label}: a dead token signs in`).toBeUndefined()
   }
   if (stored === undefined) return false
   for (const { key, value } of log.saved)
     expect(stored.data, `${label}: an acknowledged key is lost`).toHaveProperty([key], value)
+  for (const cookie of log.given.filter(given => !log.dead.has(given)))
+    expect(await whose(world, cookie), `${label}: a token that an answer brought, and nothing replaced, is dead`).toBe('ann')
   return true
+}
+
+async function whose(world: World, cookie: string): Promise<string | undefined> {
+  return (await world.two.open(cookie, facts)).session.userId
 }
