@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Redis } from 'ioredis'
-import { createClient } from 'redis'
+import { Cluster, Redis } from 'ioredis'
+import { createClient, createCluster, createSentinel } from 'redis'
 import { afterEach, describe, expect, test } from 'vitest'
 import { startRedis } from '../../../../test/services/redis.ts'
 import type { Server } from '../../../../test/services/server.ts'
@@ -114,6 +114,59 @@ describe.skipIf(redis.missing).each(Object.entries(unconnected))('a URL that is 
     }
     expect(await (await connected(server.url)).dbSize()).toBe(0)
   }, 60_000)
+})
+
+/** Of a Cluster or a Sentinel, by the address of one node. */
+const unconnectedFleets = {
+  'a Cluster, redis'(url: string): RedisClient {
+    const client = createCluster({ rootNodes: [{ url }] }).on('error', () => {})
+    client.connect().catch(() => {})
+    endings.push(() => client.destroy())
+    return client
+  },
+  'a Cluster, ioredis'(url: string): RedisClient {
+    const client = new Cluster([url]).on('error', () => {})
+    endings.push(() => client.disconnect())
+    return client
+  },
+  'a Sentinel, redis'(url: string): RedisClient {
+    const { hostname: host, port, username, password } = new URL(url)
+    const client = createSentinel({
+      name: 'ours',
+      sentinelRootNodes: [{ host, port: Number(port) }],
+      sentinelClientOptions: { username, password },
+    })
+    client.on('error', () => {})
+    client.connect().catch(() => {})
+    endings.push(() => client.destroy())
+    return client
+  },
+  'a Sentinel, ioredis'(url: string): RedisClient {
+    const { hostname: host, port, username, password } = new URL(url)
+    const auth = { sentinelUsername: username, sentinelPassword: password }
+    const client = new Redis({ name: 'ours', sentinels: [{ host, port: Number(port) }], ...auth }).on('error', () => {})
+    endings.push(() => client.disconnect())
+    return client
+  },
+}
+
+describe.skipIf(redis.missing).each(Object.entries(unconnectedFleets))('a URL that is wrong, over %s', (_name, make) => {
+  async function expectTold(url: string): Promise<void> {
+    const store = redisStore(make(url), { timeoutMs: TIMEOUT_MS })
+    for (const act of [() => store.read('id'), () => store.marks(null)])
+      await expect((async () => act())()).rejects.toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        status: 503,
+        message: expect.stringMatching(/password or user is wrong|cannot be reached/),
+      })
+  }
+
+  test('nobody listens there', () => expectTold('redis://127.0.0.1:1'))
+
+  test('a wrong password', async () => {
+    const server = await started(['--requirepass', 'a password'])
+    await expectTold(`redis://default:wrong@127.0.0.1:${server.port}`)
+  })
 })
 
 describe.skipIf(redis.missing).each(Object.entries(clients))('what Redis will not take, over %s', (_name, connect) => {

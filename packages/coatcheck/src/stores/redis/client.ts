@@ -250,7 +250,7 @@ function withSize(error: unknown, args: readonly Argument[]): unknown {
   return isLarge && CONNECTION_LOST.test(messageOf(error)) ? new Error('closed on a large value', { cause: error }) : error
 }
 
-const CONNECTION_LOST = /ECONNREFUSED|ENOTFOUND|ETIMEDOUT|ECONNRESET|EPIPE|closed|disconnect/i
+const CONNECTION_LOST = /ECONNREFUSED|ENOTFOUND|ETIMEDOUT|ECONNRESET|EPIPE|closed|disconnect|offline|root nodes are unavailable/i
 
 /** From within a script Redis 6 says it in the midst of its own words. */
 const READ_ONLY = /\bREADONLY\b/
