@@ -79,6 +79,29 @@ function stranger(file = path): DatabaseSync {
   return new DatabaseSync(file)
 }
 
+test('everyone is ended by as many written pages at 10,000 sessions as at 10', async () => {
+  const store = open()
+  const other = stranger()
+  const written: number[] = []
+  for (const count of [10, 10_000]) {
+    const { id } = await storedRecord(store)
+    other.exec(`
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})
+      INSERT INTO coatcheck_sessions SELECT id || ' ' || i, version, token_hash, user_id, user_epoch, generation, created_at,
+        authenticated_at, last_seen_at, expires_at, remember, ip, user_agent, data, forget_at
+      FROM coatcheck_sessions, n WHERE id = '${id}'`)
+    expect((await store.scan(null, 20_000)).records).toHaveLength(count + 1)
+    other.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+    expect(statSync(`${path}-wal`).size).toBe(0)
+    await store.revokeEveryone()
+    written.push(statSync(`${path}-wal`).size)
+    expect((await store.scan(null, 20_000)).records).toEqual([])
+  }
+  other.close()
+  expect(written[0]).toBeGreaterThan(0)
+  expect(written[1]).toBe(written[0])
+})
+
 describe('the path of the sqlite store', () => {
   test('may be a file: URL', async () => {
     const store = sqliteStore(pathToFileURL(path))
