@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { MongoClient } from 'mongodb'
-import { Pool } from 'pg'
+import { Client, Pool } from 'pg'
 import type { Missing } from '../../../../test/services/machine.ts'
 import type { ServiceName } from '../../../../test/services/service.ts'
 import type { SessionStore } from '../../src/core/store.ts'
@@ -12,8 +12,15 @@ import { migrate, postgresStore } from '../../src/stores/postgres.ts'
 import { redisStore } from '../../src/stores/redis.ts'
 import { sqliteStore } from '../../src/stores/sqlite.ts'
 import { connect as connectMemcached } from '../stores/memcached-clients.ts'
-import { startReplicaSet } from '../stores/mongo-servers.ts'
-import { type Connect, clients, clusterClients } from '../stores/redis-clients.ts'
+import { startReplicaSet, watchedOver } from '../stores/mongo-servers.ts'
+import {
+  type Connect,
+  type Connection,
+  clients,
+  clusterClients,
+  splitClients,
+  splitClusterClients,
+} from '../stores/redis-clients.ts'
 
 /** One process's way to a backend. It holds any number of spaces, each an empty place for records with a name of its own. */
 export interface Link {
@@ -34,7 +41,8 @@ export interface Backend {
   readonly service?: ServiceName
   /** Starts what no service is: ends with the test file. */
   readonly start?: () => Promise<{ readonly url: string; stop(): Promise<void> } | Missing>
-  connect(url: string): Promise<Link>
+  /** @param watchUrl where the connection of a watch goes, if not where all others do; on a Cluster: to the master at `url` */
+  connect(url: string, watchUrl?: string): Promise<Link>
   /** Why no second process can see what it holds. */
   readonly alone?: string
   /** Whether another process hears of changes: what a near cache needs. Where not, its refusal is what is tested. */
@@ -44,25 +52,35 @@ export interface Backend {
   readonly noPlant?: string
 }
 
-async function redisLink(connect: Connect, url: string): Promise<Link> {
-  const connection = await connect(url)
+/** Where a watch goes its own way it is the lease that is looked at: no store shall find out before. */
+const patience = (watchUrl: string | undefined) => (watchUrl === undefined ? {} : { timeoutMs: 30_000 })
+
+/** How a client is made, and one whose watch goes another way. */
+interface RedisKind {
+  readonly connect: Connect
+  readonly split: (url: string, watchUrl: string) => Promise<Connection>
+}
+
+async function redisLink(kind: RedisKind, url: string, watchUrl?: string): Promise<Link> {
+  const connection = await (watchUrl === undefined ? kind.connect(url) : kind.split(url, watchUrl))
   const prefix = (space: string) => `test:${space}:`
   return {
     make: async () => {},
-    open: space => redisStore(connection.client, { prefix: prefix(space) }),
+    open: space => redisStore(connection.client, { prefix: prefix(space), ...patience(watchUrl) }),
     plant: async (space, id) => void (await connection.set(`${prefix(space)}s:${id}`, 'of another application')),
     drop: async () => {},
     close: async () => connection.close(),
   }
 }
 
-async function postgresLink(url: string): Promise<Link> {
+async function postgresLink(url: string, watchUrl?: string): Promise<Link> {
   const pool = new Pool({ connectionString: url, max: 8 })
   pool.on('error', () => {})
   const schema = (space: string) => `test_${space}`
+  const listening = watchUrl === undefined ? {} : { listen: () => new Client(watchUrl) }
   return {
     make: async space => void (await migrate(pool, { schema: schema(space) })),
-    open: space => postgresStore(pool, { schema: schema(space) }),
+    open: space => postgresStore(pool, { schema: schema(space), ...listening, ...patience(watchUrl) }),
     async plant(space, id) {
       const { generation } = await postgresStore(pool, { schema: schema(space) }).marks(null)
       await pool.query(
@@ -93,19 +111,24 @@ async function sqliteLink(folder: string): Promise<Link> {
   }
 }
 
-async function mongoLink(url: string): Promise<Link> {
+async function mongoLink(url: string, watchUrl?: string): Promise<Link> {
   const client = await new MongoClient(url).connect()
+  const watching = watchUrl === undefined ? client : await new MongoClient(watchUrl).connect()
   const db = client.db('coatcheck')
   const collection = (space: string) => `test_${space}`
   return {
     make: async space => void (await ensureIndexes(db, { collection: collection(space) })),
-    open: space => mongoStore(db, { collection: collection(space) }),
+    open: space =>
+      mongoStore(watchedOver(db, watching.db('coatcheck')), { collection: collection(space), ...patience(watchUrl) }),
     async plant(space, id) {
       const documents = db.collection<{ _id: string; [field: string]: unknown }>(collection(space))
       await documents.insertOne({ _id: id, sess: '{"user":"theirs"}' })
     },
     drop: async space => void (await db.collection(collection(space)).drop()),
-    close: () => client.close(),
+    async close() {
+      await watching.close()
+      await client.close()
+    },
   }
 }
 
@@ -141,17 +164,27 @@ const redisForgets = { noPrune: 'Redis forgets by itself' }
 export const backends = {
   memory: { connect: memoryLink, tells: false, alone: 'it lives in one process, and production refuses it unless named' },
   sqlite: { connect: sqliteLink, tells: false, noPlant: 'a strict table of ours holds no other rows' },
-  'redis over redis': { service: 'redis', connect: url => redisLink(clients.redis, url), tells: true, ...redisForgets },
-  'redis over ioredis': { service: 'redis', connect: url => redisLink(clients.ioredis, url), tells: true, ...redisForgets },
+  'redis over redis': {
+    service: 'redis',
+    connect: (...urls) => redisLink({ connect: clients.redis, split: splitClients.redis }, ...urls),
+    tells: true,
+    ...redisForgets,
+  },
+  'redis over ioredis': {
+    service: 'redis',
+    connect: (...urls) => redisLink({ connect: clients.ioredis, split: splitClients.ioredis }, ...urls),
+    tells: true,
+    ...redisForgets,
+  },
   'redis-cluster over redis': {
     service: 'redis-cluster',
-    connect: url => redisLink(clusterClients.redis, url),
+    connect: (...urls) => redisLink({ connect: clusterClients.redis, split: splitClusterClients.redis }, ...urls),
     tells: true,
     ...redisForgets,
   },
   'redis-cluster over ioredis': {
     service: 'redis-cluster',
-    connect: url => redisLink(clusterClients.ioredis, url),
+    connect: (...urls) => redisLink({ connect: clusterClients.ioredis, split: splitClusterClients.ioredis }, ...urls),
     tells: true,
     ...redisForgets,
   },

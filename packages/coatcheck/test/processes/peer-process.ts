@@ -18,10 +18,11 @@ export class Peer {
     child.on('exit', code => this.#fail(new Error(`The other process has ended (${code}).`)))
   }
 
-  /** Starts a process with a connection of its own to the backend. */
-  static async start(backend: BackendName, url: string): Promise<Peer> {
+  /** Starts a process with a connection of its own to the backend, and another one for its watches, if `watchUrl` is given. */
+  static async start(backend: BackendName, ...urls: readonly [url: string, watchUrl?: string]): Promise<Peer> {
     // Structured clones keep what JSON loses: undefined, bigint, Date, lone surrogates.
-    const peer = new Peer(fork(join(import.meta.dirname, 'peer.ts'), [backend, url], { serialization: 'advanced' }))
+    const args = [backend, ...urls.filter(url => url !== undefined)]
+    const peer = new Peer(fork(join(import.meta.dirname, 'peer.ts'), args, { serialization: 'advanced' }))
     await once(peer.#events, 'ready')
     return peer
   }
@@ -40,6 +41,15 @@ export class Peer {
 
   on(event: string, listener: (value: unknown) => void): void {
     this.#events.on(event, listener)
+  }
+
+  /** Stops it in the middle of whatever it does; what it is asked waits until it goes on. */
+  freeze(): void {
+    this.#child.kill('SIGSTOP')
+  }
+
+  thaw(): void {
+    this.#child.kill('SIGCONT')
   }
 
   /** Kills it: nothing of it has to be tidy. */

@@ -16,9 +16,9 @@ import { type Deafness, Side, type SideOptions } from './side.ts'
  * Another process: opens the stores that it is told to, with an engine over each, and does with them what it is asked
  * over IPC: a procedure's name and arguments; the answer is its value, or its error.
  */
-const [name = '', url = ''] = process.argv.slice(2)
+const [name = '', url = '', watchUrl] = process.argv.slice(2)
 const backend: Backend = backends[name as BackendName]
-const link = await backend.connect(url)
+const link = await backend.connect(url, watchUrl)
 
 type Data = Readonly<Record<string, unknown>>
 
@@ -143,6 +143,7 @@ const procedures = {
   calls: (space: string, method: GatedMethod): number => sideOf(space).gate.calls[method],
   begun: (space: string): readonly string[] => [...sideOf(space).begun],
   deaf: (space: string, deaf: Deafness): void => sideOf(space).setDeaf(deaf),
+  catchUp: (space: string): Promise<void> => sideOf(space).catchUp(),
   shuffle: (space: string, seed: number): void => sideOf(space).gate.onCall(delays(seed)),
   reset: (space: string): void => sideOf(space).gate.reset(),
 }

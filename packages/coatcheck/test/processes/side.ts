@@ -19,6 +19,7 @@ export class Side {
   /** Ids of which news has come, and null for news of everything. */
   readonly heard = new Set<string | null>()
   readonly #unheard: (() => void)[] = []
+  #watch: Watch | undefined
   #deaf: Deafness = false
 
   /** @param now milliseconds since the epoch, if the engine's clock is not the machine's */
@@ -44,7 +45,8 @@ export class Side {
       ...store,
       watch: async changed => {
         if (this.#deaf === 'cut off') throw new Error('cut off')
-        return this.#heardBy(await watch(id => this.#hear(id, changed)))
+        this.#watch = await watch(id => this.#hear(id, changed))
+        return this.#heardBy(this.#watch)
       },
     }
   }
@@ -67,6 +69,12 @@ export class Side {
     if (this.#deaf === false) changed(id)
     // A watch that was lost tells nothing later.
     else if (this.#deaf !== 'cut off') this.#unheard.push(() => changed(id))
+  }
+
+  /** Resolves once its near cache, if it has one, has heard of all that was changed before. */
+  async catchUp(): Promise<void> {
+    await this.engine.ready()
+    await this.#watch?.prove()
   }
 
   /**

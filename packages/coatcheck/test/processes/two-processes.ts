@@ -10,6 +10,7 @@ import type { Sessions } from '../../src/core/sessions.ts'
 import type { SessionStore } from '../../src/core/store.ts'
 import type { Gate, StoreSpace } from '../../src/testing/index.ts'
 import type { Engine } from '../core/world.ts'
+import { startTcpProxy, type TcpProxy } from '../stores/tcp-proxy.ts'
 import { type Backend, type BackendName, backends, type Link } from './backends.ts'
 import { delays } from './delays.ts'
 import { awaitedStore, remoteStore } from './indirect-store.ts'
@@ -31,6 +32,7 @@ export class TwoProcesses {
   readonly #url: string
   #folder: string | undefined
   #running: Running | undefined
+  #proxy: TcpProxy | undefined
 
   private constructor(
     name: BackendName,
@@ -61,10 +63,31 @@ export class TwoProcesses {
     return found
   }
 
-  async start(): Promise<void> {
+  async start(watchUrl?: string): Promise<void> {
     const url = this.#url === '' ? this.#newFolder() : this.#url
-    const [link, peer] = await Promise.all([this.backend.connect(url), Peer.start(this.name, url)])
+    const connecting = watchUrl === undefined ? this.backend.connect(url) : this.backend.connect(url, url)
+    const [link, peer] = await Promise.all([connecting, Peer.start(this.name, url, watchUrl)])
     this.#running = { link, peer }
+  }
+
+  /** As `start`, but that the watches of the other process come through a proxy, and only they. */
+  async startProxied(): Promise<TcpProxy> {
+    const through = new URL(this.#url)
+    this.#proxy = await startTcpProxy(Number(through.port))
+    through.port = new URL(this.#proxy.url).port
+    // Else the driver goes on to where the member says that it is.
+    if (through.protocol === 'mongodb:') through.search = '?directConnection=true'
+    await this.start(through.href)
+    return this.#proxy
+  }
+
+  /** Stops the other process, as a machine does that sleeps. */
+  freeze(): void {
+    this.#now.peer.freeze()
+  }
+
+  thaw(): void {
+    this.#now.peer.thaw()
   }
 
   #newFolder(): string {
@@ -75,6 +98,7 @@ export class TwoProcesses {
   async end(): Promise<void> {
     await this.#running?.peer.end()
     await this.#running?.link.close()
+    await this.#proxy?.close()
     if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true })
   }
 
@@ -117,6 +141,8 @@ export interface Process {
   reads(): Promise<number>
   /** Ids that its engine has begun, whatever came of them. */
   begun(): Promise<readonly string[]>
+  /** Resolves once its near cache has heard of all that was changed before. */
+  catchUp(): Promise<void>
   /** Whether its near cache hears of changes; see Side. */
   setDeaf(deaf: Deafness): Promise<void>
   /** As guard.ts; the code of the refusal. */
@@ -169,6 +195,7 @@ export class Engines {
       engine: side.engine,
       reads: async () => side.gate.calls.read,
       begun: async () => [...side.begun],
+      catchUp: () => side.catchUp(),
       setDeaf: async deaf => side.setDeaf(deaf),
       checkFresh: async (session, maxAgeMs) => (await checkFresh(session, maxAgeMs))?.code,
       checkRole: async (session, roles) => (await checkRole(session, roles))?.code,
@@ -182,6 +209,7 @@ export class Engines {
       engine: this.#remote,
       reads: () => peer.call('calls', this.#space, 'read'),
       begun: () => peer.call('begun', this.#space),
+      catchUp: () => this.ready.then(() => peer.call('catchUp', this.#space)),
       setDeaf: deaf => peer.call('deaf', this.#space, deaf),
       checkFresh: (session, maxAgeMs) => this.#remote.checkFresh(session, maxAgeMs),
       checkRole: (session, roles) => this.#remote.checkRole(session, roles),

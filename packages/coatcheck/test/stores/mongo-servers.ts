@@ -119,6 +119,19 @@ export function delayedEvents(db: Db, before: () => Promise<void>): MongoDb {
   }
 }
 
+/** The database, whose change streams come over another connection. */
+export function watchedOver(db: Db, other: Db): MongoDb {
+  return {
+    command: (command, options) => db.command({ ...command }, options),
+    collection(name, options) {
+      const real: MongoCollection = db.collection(name, options)
+      const elsewhere: MongoCollection = other.collection(name, options)
+      const watch: MongoCollection['watch'] = (pipeline, settings) => elsewhere.watch(pipeline, settings)
+      return Object.assign(Object.create(real), { watch })
+    },
+  }
+}
+
 /** A space for the laws, over two clients of one server: its own collection, and its handle for a test's own looks. */
 export async function openSpace(one: MongoClient, two: MongoClient) {
   const collection = newName()

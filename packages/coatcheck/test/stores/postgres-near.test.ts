@@ -9,17 +9,13 @@ import { startPostgres } from '../../../../test/services/postgres.ts'
 import { service } from '../../../../test/services/service.ts'
 import { createSessions, type Sessions } from '../../src/core/sessions.ts'
 import { migrate, migrations, type PostgresStoreOptions, postgresStore } from '../../src/stores/postgres.ts'
+import { gatedStore } from '../../src/testing/gate.ts'
 import { later, nextVersion, storedRecord } from '../../src/testing/records.ts'
 import { Browser, SECRET } from '../core/world.ts'
-import { Peer, type PeerMessage } from './near-peer.ts'
 import { startTcpProxy } from './tcp-proxy.ts'
 
 const postgres = await service('postgres')
 const url = postgres.url ?? 'postgres://127.0.0.1:1/none'
-/** As in postgres-near-peer.ts. */
-const LEASE_MS = 1000
-/** Whose sessions they are: one person may have a hundred. */
-const PEOPLE = 50
 /** A thousand at once must not be too slow on a busy machine. */
 const PATIENT_MS = 30_000
 
@@ -67,22 +63,9 @@ async function newWatch(pool: Pool, options: PostgresStoreOptions) {
   return { heard, prove: () => watch.prove(), close: () => watch.close() }
 }
 
-describe.skipIf(postgres.missing)('law 9: a near cache over Postgres in another process', () => {
+describe.skipIf(postgres.missing)('law 9: a near cache over Postgres', () => {
   function strictSessions(pool: Pool, schema: string): Sessions {
     return createSessions({ store: postgresStore(pool, { schema, timeoutMs: PATIENT_MS }), secret: SECRET, production: false })
-  }
-
-  async function startPeer(schema: string, listenUrl = ''): Promise<Peer> {
-    const peer = new Peer('postgres-near-peer.ts', [url, schema, listenUrl])
-    endings.push(() => peer.end())
-    await peer.isNear('proven')
-    return peer
-  }
-
-  async function signedIn(sessions: Sessions, count: number): Promise<string[]> {
-    const browsers = Array.from({ length: count }, () => new Browser())
-    await Promise.all(browsers.map((browser, i) => browser.login(sessions, `person-${i % PEOPLE}`)))
-    return browsers.map(browser => browser.cookie ?? '')
   }
 
   /** As a server does that restarts, or a person at a prompt. */
@@ -92,54 +75,11 @@ describe.skipIf(postgres.missing)('law 9: a near cache over Postgres in another 
     )
   }
 
-  const countOf = ({ names = [] }: PeerMessage) => names.filter(Boolean).length
-
-  /** Has it read them all, until it answers from its memory alone. */
-  async function warm(peer: Peer, cookies: readonly string[]): Promise<void> {
-    await expect.poll(async () => (await peer.ask(cookies)).reads, { timeout: 10_000 }).toBe(0)
-  }
-
   async function fixture() {
     const pool = newPool()
     const schema = await newSchema(pool)
     return { pool, schema, sessions: strictSessions(pool, schema) }
   }
-
-  test('a process that was stopped for 10 s serves nothing stale when it wakes', async () => {
-    const { schema, sessions } = await fixture()
-    const peer = await startPeer(schema)
-    const cookies = await signedIn(sessions, 100)
-    await warm(peer, cookies)
-    peer.child.kill('SIGSTOP')
-    await Promise.all(Array.from({ length: PEOPLE }, (_, i) => sessions.revokeUser(`person-${i}`)))
-    // It lies before the process when it wakes, beside what the watch has to tell.
-    const asked = peer.ask(cookies)
-    await sleep(10_000)
-    peer.child.kill('SIGCONT')
-    const stale = countOf(await asked)
-    console.log(`postgres: stopped for 10 s: ${stale} of 100 served stale`)
-    expect(stale).toBe(0)
-  }, 40_000)
-
-  test('with the listening connection cut silently nothing is served past the lease: 0 of 1000; then it is near again', async () => {
-    const { schema, sessions } = await fixture()
-    const through = await proxied()
-    const peer = await startPeer(schema, through.url)
-    const cookies = await signedIn(sessions, 1000)
-    await warm(peer, cookies)
-    through.proxy.silent = true
-    const lost = peer.isNear('lost')
-    await sessions.revokeEveryone()
-    const within = countOf(await peer.ask(cookies))
-    await sleep(LEASE_MS)
-    const past = countOf(await peer.ask(cookies))
-    console.log(`postgres: listening cut silently: served within the lease ${within} of 1000, past it ${past} of 1000`)
-    expect(past).toBe(0)
-    await lost
-    const again = peer.isNear('proven')
-    through.proxy.silent = false
-    await again
-  }, 40_000)
 
   // Guard: in near-cache.ts `!fill.overtaken`.
   test('a read that is overtaken by its own invalidation is not kept', async () => {
@@ -207,7 +147,7 @@ describe.skipIf(postgres.missing)('law 9: a near cache over Postgres in another 
     expect(await browser.whoAmI(near)).toBeUndefined()
   }, 60_000)
 
-  test('a revocation reaches the other process long before the lease would end', async () => {
+  test('a revocation is heard within milliseconds', async () => {
     const { schema, sessions } = await fixture()
     const near = createSessions({
       store: postgresStore(newPool(), { schema }),
@@ -230,21 +170,33 @@ describe.skipIf(postgres.missing)('law 9: a near cache over Postgres in another 
     took.sort((a, b) => a - b)
     const [median, p99] = [took[100], took[198]].map(ms => ms?.toFixed(2))
     console.log(`postgres: from revoke() resolved to refused elsewhere: median ${median} ms, p99 ${p99} ms of 200`)
+    // A busy machine is late at times, and not as a rule.
+    expect(took[100]).toBeLessThan(250)
     expect(took.at(-1)).toBeLessThan(10_000)
   }, 60_000)
 
   test('a listening connection that the server ends drops everything, and is made anew', async () => {
     const { pool, schema, sessions } = await fixture()
-    const peer = await startPeer(schema)
-    const cookies = await signedIn(sessions, 10)
-    await warm(peer, cookies)
-    const [lost, again] = [peer.isNear('lost'), peer.isNear('proven')]
+    const gate = gatedStore(postgresStore(newPool(), { schema, listen: () => new Client(url) }))
+    const near = createSessions({ store: gate.store, secret: SECRET, production: false, nearCache: { lease: '2s' } })
+    endings.push(() => near.close())
+    await near.ready()
+    const browser = new Browser()
+    await browser.login(sessions, 'ann')
+    const reads = async () => {
+      gate.reset()
+      expect(await browser.whoAmI(near)).toBe('ann')
+      return gate.calls.read
+    }
+    await expect.poll(reads, { timeout: 10_000 }).toBe(0)
+    const proven = new Promise(resolve => near.on('near-cache.proven', resolve))
+    const atLoss = new Promise(resolve => near.on('near-cache.lost', () => resolve(reads())))
     await endListening(pool, schema)
-    await lost
-    await again
-    await warm(peer, cookies)
+    expect(await atLoss).toBe(1)
+    await proven
+    await expect.poll(reads, { timeout: 10_000 }).toBe(0)
     await sessions.revokeEveryone()
-    await expect.poll(async () => countOf(await peer.ask(cookies)), { timeout: 10_000 }).toBe(0)
+    await expect.poll(() => browser.whoAmI(near), { timeout: 10_000 }).toBeUndefined()
   }, 40_000)
 })
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { Cluster, Redis } from 'ioredis'
+import { Cluster, type NodeRole, Redis } from 'ioredis'
 import { createClient, createCluster, createSentinel } from 'redis'
+import type { NodeRedisClient, NodeRedisCluster } from '../../src/stores/redis/client.ts'
 import { type RedisClient, type RedisStoreOptions, redisStore } from '../../src/stores/redis.ts'
 import type { StoreSpace } from '../../src/testing/index.ts'
 
@@ -29,32 +30,25 @@ export const clients = {
 
 export type ClientName = keyof typeof clients
 
-/** Their commands, counted, go to one address, the connection of their watch to another, so that a test can break one of them. */
+/** Their commands go to one address, the connection of their watch to another, so that a test can break one of them. */
 export const splitClients = {
-  async redis(url: string, watchUrl: string, sent: (command: string) => void): Promise<RedisClient> {
+  async redis(url: string, watchUrl: string): Promise<Connection> {
     const client = await createClient({ url })
       .on('error', () => {})
       .connect()
-    return {
-      sendCommand(...[args, options]: Parameters<typeof client.sendCommand>) {
-        sent(String(args[0]))
-        return client.sendCommand(args, options)
-      },
-      duplicate: (options: object) => createClient({ ...options, url: watchUrl }),
-      destroy: () => client.destroy(),
-    } as RedisClient
+    return { client: watchingNode(client, watchUrl), set: (key, value) => client.set(key, value), close: () => client.destroy() }
   },
-  async ioredis(url: string, watchUrl: string, sent: (command: string) => void): Promise<RedisClient> {
+  async ioredis(url: string, watchUrl: string): Promise<Connection> {
     const client = new Redis(url).on('error', () => {})
-    const call = client.callBuffer.bind(client)
-    return Object.assign(client, {
-      callBuffer(command: string, ...args: (string | Buffer)[]) {
-        sent(command)
-        return call(command, args)
-      },
-      duplicate: (options: object) => new Redis(watchUrl, options),
-    }) as RedisClient
+    const split = Object.assign(client, { duplicate: (options: object) => new Redis(watchUrl, options) })
+    return { client: split, set: (key, value) => client.set(key, value), close: () => client.disconnect() }
   },
+}
+
+/** What the store calls of a `redis` client, its connections for a watch made elsewhere. */
+function watchingNode(client: NodeRedisClient, watchUrl: string) {
+  const sendCommand: NodeRedisClient['sendCommand'] = (args, options) => client.sendCommand(args, options)
+  return { sendCommand, duplicate: (options: object) => createClient({ ...options, url: watchUrl }) }
 }
 
 /** To the master that Sentinels name. */
@@ -83,6 +77,38 @@ export const clusterClients = {
     return { client, set: (key, value) => client.set(key, value), close: () => client.disconnect() }
   },
 }
+
+/** The same, but that the connection of their watch to the master at `url` goes to `watchUrl`. */
+export const splitClusterClients = {
+  async redis(url: string, watchUrl: string): Promise<Connection> {
+    const connection = await clusterClients.redis(url)
+    const client = connection.client as NodeRedisCluster<{ readonly port: number }>
+    const split: NodeRedisCluster<{ readonly port: number }> = {
+      sendCommand: (...args) => client.sendCommand(...args),
+      get masters() {
+        return client.masters
+      },
+      async nodeClient(master) {
+        const node = await client.nodeClient(master)
+        return master.port === portOf(url) ? watchingNode(node, watchUrl) : node
+      },
+    }
+    return { ...connection, client: split }
+  },
+  async ioredis(url: string, watchUrl: string): Promise<Connection> {
+    const connection = await clusterClients.ioredis(url)
+    const client = connection.client as Cluster
+    const nodes = client.nodes.bind(client)
+    const split = (node: Redis) => ({
+      callBuffer: node.callBuffer.bind(node),
+      duplicate: (options: object) => new Redis(watchUrl, options),
+    })
+    const nodesOf = (role?: NodeRole) => nodes(role).map(node => (node.options.port === portOf(url) ? split(node) : node))
+    return { ...connection, client: Object.assign(client, { nodes: nodesOf }) as RedisClient }
+  },
+}
+
+const portOf = (url: string) => Number(new URL(url).port)
 
 /** A prefix of its own, with two stores over connections of their own. */
 export async function openSpace(connect: Connect, url: string, options: RedisStoreOptions = {}): Promise<StoreSpace> {
