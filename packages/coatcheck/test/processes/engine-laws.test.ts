@@ -12,6 +12,11 @@ const found = (await TwoProcesses.overEach()).filter(({ missing }) => missing ==
 /** What cannot be shown this way, and why. */
 const skips: readonly { readonly law: string; readonly on: RegExp; readonly reason: string }[] = [
   { law: 'devices, revokeDevice and revokeOthers reach the own sessions only', on: /on memcached/, reason: 'it lists nothing' },
+  {
+    law: 'a list with a limit shows the living, however many newer ones are over',
+    on: /on memcached/,
+    reason: 'it lists nothing',
+  },
   { law: 'law 11: a login beyond maxSessionsPerUser ends the oldest', on: /on memcached/, reason: 'it lists nothing' },
 ]
 
