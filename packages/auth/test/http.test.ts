@@ -1,9 +1,36 @@
 import { Agent, request } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
+import { startPostgres } from '../../../test/services/postgres.ts'
+import { startRedis } from '../../../test/services/redis.ts'
+import type { Server } from '../../../test/services/server.ts'
+import { service } from '../../../test/services/service.ts'
 import { type App, startApp, WIDE } from './support/app.ts'
+import { type Address, open } from './support/connect.ts'
 
 const PASSWORD = 'k7#pQz!w and more'
 const apps: App[] = []
+/** What cannot be had is in the run's summary. */
+const lacking = { redis: (await service('redis')).missing, postgres: (await service('postgres')).missing }
+const redis = { lacks: lacking.redis, start: startRedis, address: (url: string): Address => ({ kind: 'redis', url }) }
+const postgres = {
+  lacks: lacking.postgres,
+  start: startPostgres,
+  address: (url: string): Address => ({ kind: 'postgres', url, table: 'tries' }),
+}
+async function kill(server: Server): Promise<void> {
+  await server.kill()
+  // Postgres's other processes find out that their main one is gone.
+  await sleep(1000)
+}
+const killed = { fail: kill, mend: (server: Server) => server.restart() }
+const frozen = { fail: async (server: Server) => server.pause(), mend: async (server: Server) => server.resume() }
+const outages = [
+  { name: 'Redis killed', ...redis, ...killed },
+  { name: 'Redis frozen', ...redis, ...frozen },
+  // A Postgres whose main process is frozen still serves the connections that it has.
+  { name: 'Postgres killed', ...postgres, ...killed },
+].filter(({ lacks }) => lacks === undefined)
 afterEach(async () => {
   for (const app of apps.splice(0)) await app.close()
 })
@@ -66,16 +93,33 @@ describe('over HTTP, on Express', () => {
     ])
   })
 
-  test('a limiter that is down is a 503 with a JSON body, and no hash', async () => {
-    const down = { consume: () => Promise.reject(new Error('down')), reward: async () => {}, delete: async () => {} }
-    const here = await app({ limiter: () => down })
-    const { email } = await here.person(PASSWORD)
-    const before = here.auth.hashing.computed
-    const answer = await post(here, { email, password: PASSWORD })
-    expect(answer).toMatchObject({ status: 503, body: '{"error":"Service unavailable","code":"LIMITER_UNAVAILABLE"}' })
-    expect(answer.headers).toContainEqual(['retry-after', '1'])
-    expect(here.auth.hashing.computed).toBe(before)
-  })
+  test.each(outages)(
+    'a limiter that is down, $name: a 503 with Retry-After and no hash, and no try of it counts',
+    async ({ start, address, fail, mend }) => {
+      const server = await start()
+      if ('missing' in server) throw new Error(server.missing)
+      const { limiter, close } = await open(address(server.url))
+      const here = await app({ limiter, limits: { perIp: [{ tries: 10, per: '1d' }] } })
+      const { email } = await here.person(PASSWORD)
+      const signIn = () => post(here, { email, password: PASSWORD })
+      try {
+        expect(await signIn()).toMatchObject({ status: 200 })
+        const before = here.auth.hashing.computed
+        await fail(server)
+        const answers = await Promise.all(Array.from({ length: 15 }, signIn))
+        for (const answer of answers) {
+          expect(answer).toMatchObject({ status: 503, body: '{"error":"Service unavailable","code":"LIMITER_UNAVAILABLE"}' })
+          expect(answer.headers).toContainEqual(['retry-after', '1'])
+        }
+        expect(here.auth.hashing.computed).toBe(before)
+        await mend(server)
+        await expect.poll(async () => (await signIn()).status, { timeout: 15_000 }).toBe(200)
+      } finally {
+        await close().catch(() => {})
+        await server.stop()
+      }
+    },
+  )
 
   test('a queue that is full is a 503 with Retry-After, the same for everybody', async () => {
     const here = await app({ limits: WIDE, passwords: { concurrency: 1, longestQueue: 2, memoryKiB: 65_536, passes: 3 } })

@@ -516,7 +516,7 @@ describe('ASVS 6.3.5, 16.3.1: no limit is silent', () => {
   const client = { userAgent: 'Test/1.0', ip: '192.0.2.1' }
 
   async function told(act: (here: World, browser: Browser, email: string) => Promise<unknown>, count: number) {
-    const here = world()
+    const here = world({ limits: { perAccount: [{ tries: 1000, per: '1d' }] } })
     const { id, email } = await here.person(PASSWORD)
     const browser = new Browser(here.sessions)
     await login(browser, here, email)
