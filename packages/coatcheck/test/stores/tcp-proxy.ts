@@ -18,7 +18,7 @@ export interface TcpProxy {
 }
 
 /** What a proxy holds back. */
-export interface HeldAnswers {
+interface HeldAnswers {
   /** How many pieces have come. */
   readonly count: number
   /** Passes them on, and holds no more. */
