@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { sample } from '../../../../test/long.ts'
 import type { Exchange } from '../../src/core/exchange.ts'
 import { createSessions } from '../../src/core/sessions.ts'
 import type { GatedMethod } from '../../src/testing/index.ts'
@@ -68,7 +69,10 @@ const rotations: Readonly<Record<string, (exchange: Exchange) => unknown>> = {
 
 const all = await TwoProcesses.overEach()
 
-for (const two of all.filter(({ backend }) => backend.tells)) {
+const telling = all.filter(({ backend }) => backend.tells)
+// Each client and each kind of server once.
+const sampled = ['redis over ioredis', 'redis-cluster over redis', 'postgres', 'mongo']
+for (const two of sample('near caches in two processes', telling, sampled)) {
   describe.skipIf(two.missing)(`a near cache in each of two processes: ${two.name}`, () => {
     let engines: Engines
     const lags: Lag[] = []

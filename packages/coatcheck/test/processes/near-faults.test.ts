@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { sample } from '../../../../test/long.ts'
 import { Browser } from '../core/world.ts'
 import type { TcpProxy } from '../stores/tcp-proxy.ts'
 import { type Engines, TwoProcesses } from './two-processes.ts'
@@ -9,7 +10,8 @@ const STOPPED_MS = 10_000
 /** Whose sessions they are: one person may have a hundred. */
 const PEOPLE = 50
 
-const told = (await TwoProcesses.overEach()).filter(({ backend }) => backend.tells)
+const all = (await TwoProcesses.overEach()).filter(({ backend }) => backend.tells)
+const told = sample('near caches that are cut off or stopped', all, ['redis over redis', 'postgres'])
 
 // The watch of the other process comes through a proxy that drops its packets; all else that it asks is answered.
 for (const two of told) {

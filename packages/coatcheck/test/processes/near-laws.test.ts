@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { sample } from '../../../../test/long.ts'
 import { type StoreKind, storeKinds, TestClock, type World } from '../core/world.ts'
 import { type Process, TwoProcesses } from './two-processes.ts'
 
@@ -10,7 +11,8 @@ import { type Process, TwoProcesses } from './two-processes.ts'
  */
 const LEASE_MS = 20_000
 
-const found = (await TwoProcesses.overEach()).filter(({ backend, missing }) => backend.tells && missing === undefined)
+const told = (await TwoProcesses.overEach()).filter(({ backend, missing }) => backend.tells && missing === undefined)
+const found = sample('the engine laws with near caches', told, ['redis over redis', 'postgres'])
 
 /** It counts the reads that a near cache spares; its touches are counted in near-cache.test.ts. */
 const COUNTED = 'law 8: at most one store write in touchEvery for a session that is only read'

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { isLong } from '../../../../test/long.ts'
 import type { Exchange } from '../../src/core/exchange.ts'
 import { seeded } from '../core/seeded.ts'
 import { Browser, codeOf, type Engine, facts } from '../core/world.ts'
@@ -6,7 +7,7 @@ import type { BackendName } from './backends.ts'
 import type { SideOptions } from './side.ts'
 import { type Engines, TwoProcesses } from './two-processes.ts'
 
-const RUNS = 300
+const RUNS = isLong ? 300 : 100
 const ACTORS = 5
 const LEASE_MS = 20_000
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Long, type MongoClientOptions } from 'mongodb'
 import { afterAll, describe, expect, test } from 'vitest'
+import { isLong } from '../../../../test/long.ts'
 import { startFerretdb, startMongo } from '../../../../test/services/mongo.ts'
 import { service } from '../../../../test/services/service.ts'
 import { createSessions } from '../../src/core/sessions.ts'
@@ -16,7 +17,8 @@ import { Clients, delayedEvents, intercepted, openSpace, startReplicaSet } from 
 const mongo = await service('mongo')
 const set = await startReplicaSet()
 /** Built on the first run, which takes minutes: it is waited for by the one test that asks it. */
-const ferretdb = startFerretdb()
+// To compile it takes two cores two minutes.
+const ferretdb = isLong ? startFerretdb() : { missing: 'npm run test:long builds it and tries it' }
 const clients = new Clients()
 const connect = (url: string, options: MongoClientOptions = {}) => clients.connect(url, options)
 
@@ -256,7 +258,8 @@ describe.skipIf(here === undefined)('the mongo store over a replica set', () => 
     const ofFew = await cost(() => store.revokeEveryone())
     const { id, ...fields } = await preparedRecord(store)
     await documents.insertMany(Array.from({ length: 10_000 }, (_, i) => ({ _id: `${id} ${i}`, format: 1, ...fields })))
-    expect((await store.scan(null, 5)).records).toHaveLength(5)
+    // A page may hold less than was asked for: what ended before is passed over.
+    expect((await store.scan(null, 5)).records).not.toEqual([])
     expect(await cost(() => store.revokeEveryone())).toBe(ofFew)
     expect(ofFew).toBe('find find update')
     expect((await store.scan(null, 5)).records).toEqual([])
