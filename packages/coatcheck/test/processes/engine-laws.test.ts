@@ -1,13 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { sample } from '../../../../test/long.ts'
 import { type Engine, type StoreKind, storeKinds, TestClock, type World } from '../core/world.ts'
-import { type Engines, TwoProcesses } from './two-processes.ts'
+import { EACH_ONCE, type Engines, TwoProcesses } from './two-processes.ts'
 
 /**
  * The engine's laws, word for word as core/laws.test.ts has them, over worlds whose second engine is in another process.
  */
-const found = (await TwoProcesses.overEach()).filter(({ missing }) => missing === undefined)
+const all = sample('the engine laws over two processes', await TwoProcesses.overEach(), EACH_ONCE)
+const found = all.filter(({ missing }) => missing === undefined)
 
 /** What cannot be shown this way, and why. */
 const skips: readonly { readonly law: string; readonly on: RegExp; readonly reason: string }[] = [

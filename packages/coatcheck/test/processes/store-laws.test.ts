@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { sample } from '../../../../test/long.ts'
 import { createSessions } from '../../src/core/sessions.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { storeLaws } from '../../src/testing/index.ts'
 import { storedRecord } from '../../src/testing/records.ts'
 import { SECRET } from '../core/world.ts'
-import { TwoProcesses } from './two-processes.ts'
+import { EACH_ONCE, TwoProcesses } from './two-processes.ts'
 
-for (const two of await TwoProcesses.overEach()) {
+for (const two of sample('the store laws over two processes', await TwoProcesses.overEach(), EACH_ONCE)) {
   describe.skipIf(two.missing)(`the store laws over two processes: ${two.name}`, () => {
     beforeAll(() => two.start())
     afterAll(() => two.end())

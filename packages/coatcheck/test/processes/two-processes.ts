@@ -23,6 +23,9 @@ interface Running {
   readonly peer: Peer
 }
 
+/** Each backend, each client of Redis and each kind of its server. */
+export const EACH_ONCE = ['sqlite', 'redis over redis', 'redis-cluster over ioredis', 'postgres', 'mongo', 'memcached']
+
 /** This process and another one, each with a connection of its own to one backend. */
 export class TwoProcesses {
   readonly name: BackendName
