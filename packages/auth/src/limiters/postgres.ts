@@ -53,13 +53,21 @@ export function postgresLimiter(
   }
 }
 
-/** Two processes that create the table at once: one of them gets `unique_violation` from the catalogue, and has it. */
+/**
+ * `IF NOT EXISTS` does not hold between processes that start at once: the later one may be told that the table, its type or
+ * its index is there already (duplicate_table, duplicate_object, or unique_violation in the catalogue), and then has it.
+ */
+const MADE_MEANWHILE: ReadonlySet<unknown> = new Set(['42P07', '42710', '23505'])
+/** One for the table, one for the index, and one to spare. */
+const MOST_TRIES = 3
+
 async function createOnce(pool: PostgresPool, schema: string): Promise<void> {
-  try {
-    await pool.query(schema)
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== '23505') throw error
-    await pool.query(schema)
+  for (let tried = 1; ; tried++) {
+    try {
+      return void (await pool.query(schema))
+    } catch (error) {
+      if (tried === MOST_TRIES || !MADE_MEANWHILE.has((error as { code?: unknown }).code)) throw error
+    }
   }
 }
 

@@ -99,6 +99,17 @@ describe.each(had)('tries counted in $name', ({ shared, address, cleanUp }) => {
 
   if (!shared) return
 
+  test('of many that start at the same moment each becomes ready', async () => {
+    // In many rounds, because a race is not lost in each.
+    for (let round = 0; round < 10; round++) {
+      const where = address()
+      const many = await Promise.all(Array.from({ length: 8 }, () => open(where)))
+      const ready = await Promise.allSettled(many.map(({ limiter }) => limiter.prepare?.()))
+      await Promise.all(many.map(({ close }) => close()))
+      expect(ready.filter(({ status }) => status === 'rejected')).toEqual([])
+    }
+  })
+
   test('a second connection sees what the first has counted', async () => {
     const key = randomUUID()
     await counter(one, 1, 60).take(key)
