@@ -70,8 +70,8 @@ const rotations: Readonly<Record<string, (exchange: Exchange) => unknown>> = {
 const all = await TwoProcesses.overEach()
 
 const telling = all.filter(({ backend }) => backend.tells)
-// Each client and each kind of server once.
-const sampled = ['redis over ioredis', 'redis-cluster over redis', 'postgres', 'mongo']
+// The Cluster has its near caches in two processes in redis-resharding.test.ts, over either client.
+const sampled = ['redis over ioredis', 'postgres', 'mongo']
 for (const two of sample('near caches in two processes', telling, sampled)) {
   describe.skipIf(two.missing)(`a near cache in each of two processes: ${two.name}`, () => {
     let engines: Engines
