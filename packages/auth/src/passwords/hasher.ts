@@ -28,8 +28,9 @@ export interface HasherSettings extends HashingCost {
  * Hashes and checks passwords, off the event loop and through one bounded queue.
  *
  * Every byte counts and none is changed: no trimming, no case folding, no Unicode normalisation, NUL included (ASVS 5.0
- * 6.2.8); against bcrypt and scrypt, which cannot tell them all apart, a password with a NUL is wrong. Each check computes one hash, also where there is no stored string, or none that can be read: the time tells
- * nobody whether an account exists (ASVS 5.0 6.3.8).
+ * 6.2.8); against bcrypt and scrypt, which cannot tell them all apart, a password with a NUL is wrong. Each check computes
+ * one hash, also where there is no stored string, or none that can be read: the time tells nobody whether an account
+ * exists (ASVS 5.0 6.3.8).
  */
 export class PasswordHasher {
   readonly #settings: HasherSettings

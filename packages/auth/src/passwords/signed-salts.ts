@@ -1,4 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { parseStored } from './stored.ts'
 import { SALT_BYTES } from './strength.ts'
 
 const MAC_BYTES = 8
@@ -23,9 +24,9 @@ export class SignedSalts {
 
   /** True if the string's salt was made for this setter. */
   isBy(setter: string, stored: string | null | undefined): boolean {
-    const salt = Buffer.from(/^\$argon2id\$v=19\$[^$]+\$([^$]+)\$/.exec(stored ?? '')?.[1] ?? '', 'base64')
-    if (salt.length !== SALT_BYTES + MAC_BYTES) return false
-    const [random, mac] = [salt.subarray(0, SALT_BYTES), salt.subarray(SALT_BYTES)]
+    const parsed = parseStored(stored ?? '')
+    if (parsed?.kind !== 'argon2' || parsed.salt.length !== SALT_BYTES + MAC_BYTES) return false
+    const [random, mac] = [parsed.salt.subarray(0, SALT_BYTES), parsed.salt.subarray(SALT_BYTES)]
     return this.#keys.some(key => timingSafeEqual(macOf(key, random, setter), mac))
   }
 }

@@ -8,7 +8,7 @@ export interface Argon2Password {
   readonly memoryKiB: number
   readonly passes: number
   readonly lanes: number
-  readonly saltBytes: number
+  readonly salt: Buffer
   readonly hashBytes: number
 }
 
@@ -67,16 +67,18 @@ function parseArgon2(text: string): Argon2Password | undefined {
     memoryKiB: Number(memory),
     passes: Number(passes),
     lanes: Number(lanes),
-    saltBytes: fromBase64(salt)?.length ?? 0,
+    salt: fromBase64(salt) ?? Buffer.alloc(0),
     hashBytes: fromBase64(hash)?.length ?? 0,
   }
   return isSaneArgon2(parts) ? parts : undefined
 }
 
 /** RFC 9106 §3.1: at least 8 KiB a lane, an 8-byte salt, a 4-byte tag; we ask for 12 of the latter. */
-function isSaneArgon2({ memoryKiB, passes, lanes, saltBytes, hashBytes }: Argon2Password): boolean {
+function isSaneArgon2({ memoryKiB, passes, lanes, salt, hashBytes }: Argon2Password): boolean {
   if (!within(memoryKiB, 8 * lanes, MOST_MEMORY_KIB)) return false
-  return within(passes, 1, MOST_PASSES) && within(lanes, 1, MOST_LANES) && within(saltBytes, 8, 64) && within(hashBytes, 12, 128)
+  return (
+    within(passes, 1, MOST_PASSES) && within(lanes, 1, MOST_LANES) && within(salt.length, 8, 64) && within(hashBytes, 12, 128)
+  )
 }
 
 function parseBcrypt(text: string): BcryptPassword | undefined {

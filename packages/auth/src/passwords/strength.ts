@@ -60,7 +60,7 @@ function isApprovedBcrypt({ cost }: BcryptPassword): boolean {
  */
 export function isWeaker(stored: StoredPassword, today: HashingCost): boolean {
   if (stored.kind !== 'argon2' || stored.variant !== 'argon2id' || stored.version !== 19) return true
-  if (stored.saltBytes < SALT_BYTES || stored.hashBytes < HASH_BYTES) return true
+  if (stored.salt.length < SALT_BYTES || stored.hashBytes < HASH_BYTES) return true
   if (isApprovedCost(today) && !isApprovedCost(stored)) return true
   return work(stored) < work(today)
 }

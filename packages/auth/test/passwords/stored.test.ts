@@ -16,7 +16,7 @@ describe('the three kinds of stored strings', () => {
       memoryKiB: 65_536,
       passes: 2,
       lanes: 1,
-      saltBytes: 8,
+      salt: Buffer.from('somesalt'),
       hashBytes: 32,
     })
   })

@@ -68,7 +68,7 @@ describe('the hashing threads', () => {
       memoryKiB: 8,
       passes: 1,
       lanes: 1,
-      saltBytes: 8,
+      salt: Buffer.from('somesalt'),
       hashBytes: 4,
     } as const
     const broken = threads.run({ kind: 'verify', password: 'x', stored, parsed })

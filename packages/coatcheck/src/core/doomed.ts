@@ -1,3 +1,4 @@
+import { within } from './clock.ts'
 import type { Emitter, SessionEvents } from './events.ts'
 import type { SessionRecord } from './record.ts'
 
@@ -65,7 +66,8 @@ export class Doomed {
     this.#closed = true
     this.#stop()
     if (this.#isEmpty) return
-    await Promise.race([this.#endMany([...this.#rotations.keys(), ...this.#births]), quietly(LAST_ROUND_MS)])
+    const left = [...this.#rotations.keys(), ...this.#births]
+    await within(LAST_ROUND_MS, this.#endMany(left)).catch(() => {})
     for (const rotation of this.#rotations) this.#giveUp(...rotation)
   }
 
@@ -104,8 +106,4 @@ export class Doomed {
       // Told as `store.failed`, and tried again.
     }
   }
-}
-
-function quietly(ms: number): Promise<void> {
-  return new Promise(resolve => setTimeout(resolve, ms).unref())
 }

@@ -39,7 +39,7 @@ export interface RedisStoreOptions {
    * Replicas that must have a revocation before it resolves, and how long to wait for them, in milliseconds (`WAIT`).
    * Narrows, and does not close, the gap in which a failover to a replica that lags brings a session back.
    */
-  readonly confirmRevocations?: { readonly replicas: number; readonly timeoutMs: number }
+  readonly confirmRevocations?: Wanted
 }
 
 /** Longer than core may compare with it. */

@@ -113,14 +113,15 @@ local now = redis.call('TIME')[1] * 1000
 
 /**
  * Files a record under its person, unless their sessions were ended since the login began; again, where it has come to
- * end later. Entries that ended for good
- * are dropped on the way; of a long index only at every 64th, so that its length is no burden to a login. So are four
- * others' of the same bucket, if nothing in them is alive: nobody else would ever clean up after who does not come back.
+ * end later. Entries that ended for good are dropped on the way; of a long index only at every 64th, so that its length is
+ * no burden to a login. So are four others' of the same bucket, if nothing in them is alive: nobody else would ever clean
+ * up after who does not come back.
  *
  * KEYS: bucket. ARGV: person, id (16 bytes), the login's epoch or '*' for what has begun already, the hour in which the
  * record ends for good (3 bytes), the same in milliseconds. Returns 1 if filed, 0 if the epoch is another.
  */
-export const FILE = `${INDEX}${CLOCK}local before = math.ceil(now / HOUR) - 1
+export const FILE = `${INDEX}${CLOCK}
+local before = math.ceil(now / HOUR) - 1
 local function lives(entry) return struct.unpack('>I3', entry, 17) >= before end
 local old = redis.call('HGET', KEYS[1], ARGV[1]) or 'i'
 local from = first(old)
@@ -166,7 +167,8 @@ return 1
  *
  * KEYS: bucket. ARGV: person, the new epoch, for how long to keep it (ms). Returns the index.
  */
-export const REVOKE = `${INDEX}${CLOCK}local old = redis.call('HGET', KEYS[1], ARGV[1]) or 'i'
+export const REVOKE = `${INDEX}${CLOCK}
+local old = redis.call('HGET', KEYS[1], ARGV[1]) or 'i'
 local from = first(old)
 if not from then return foreign() end
 local index = 'e' .. ARGV[2] .. struct.pack('>I3', math.ceil(now / HOUR)) .. string.sub(old, from)
