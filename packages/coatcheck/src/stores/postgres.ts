@@ -16,6 +16,7 @@ import {
   type PreparedStatement,
 } from './postgres/client.ts'
 import { hasMigrations, lastMigration, type Migration, migrationsFor } from './postgres/migrations.ts'
+import { SharedReads } from './postgres/reads.ts'
 import { text, textOrNull, toRecord, toRow, whole } from './postgres/row.ts'
 import { type Statements, statementsFor } from './postgres/statements.ts'
 import { watchChanges } from './postgres/watch.ts'
@@ -67,8 +68,8 @@ const MIGRATION_MS = 3_600_000
 /**
  * Sessions in PostgreSQL (14 and later), over a `pg` pool that you make and close. The tables must be there: see `migrate`.
  *
- * A strict read is one statement. A save is one too; a login, and the end of all of a person's sessions, take one
- * transaction each under the same lock, so that they cannot cross.
+ * A strict read is one statement, shared by all of one turn of the event loop. A save is one too; a login, and the end of
+ * all of a person's sessions, take one transaction each under the same lock, so that they cannot cross.
  *
  * ```ts
  * const pool = new Pool({ connectionString: process.env.DATABASE_URL, connectionTimeoutMillis: 2000 })
@@ -119,6 +120,7 @@ class PostgresStore implements SessionStore {
   readonly #listen: (() => PostgresListener) | undefined
   readonly #sql: Statements
   readonly #read: PreparedStatement
+  readonly #reads: SharedReads<PostgresRow>
   /** Where the walk over the blocks goes on. */
   #nextBlock = 0
 
@@ -128,11 +130,17 @@ class PostgresStore implements SessionStore {
     this.#listen = listen
     this.#sql = statementsFor(schema)
     this.#read = prepared(this.#sql.read)
+    this.#reads = new SharedReads(ids => this.#readAll(ids))
   }
 
   async read(id: string): Promise<SessionRecord | undefined> {
-    const [row] = (await this.#link.askPrepared('read', this.#read, [id])).rows
+    const row = await this.#reads.read(id)
     return row && toRecord(row)
+  }
+
+  async #readAll(ids: readonly string[]): Promise<ReadonlyMap<string, PostgresRow>> {
+    const { rows } = await this.#link.askPrepared('read', this.#read, [ids])
+    return new Map(rows.map(row => [text(row.id), row]))
   }
 
   async create(record: SessionRecord, forgetAt: number): Promise<'created' | 'taken' | 'refused'> {

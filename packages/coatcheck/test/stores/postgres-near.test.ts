@@ -138,6 +138,8 @@ describe.skipIf(postgres.missing)('law 9: a near cache over Postgres', () => {
     const held = through.proxy.hold()
     now = slow
     const reading = browser.whoAmI(near)
+    // A read leaves at the end of its turn of the event loop.
+    await new Promise(setImmediate)
     now = quick
     await expect.poll(() => held.count, { timeout: 10_000 }).toBe(1)
     await sessions.revokeUser('ann')

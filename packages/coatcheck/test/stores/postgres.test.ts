@@ -98,19 +98,40 @@ describe.skipIf(postgres.missing)('the postgres store', () => {
     30_000,
   )
 
+  // Guard: in postgres/reads.ts setImmediate.
+  test('reads of one turn of the event loop are one statement; each gives its own record, or none', () =>
+    inSchema(async ({ schema }) => {
+      const { own, statements } = recorded()
+      const store = postgresStore(own, { schema })
+      const records = await Promise.all(Array.from({ length: 150 }, () => storedRecord(store)))
+      const ids = records.flatMap(({ id }) => [id, id, `not ${id}`])
+      statements.length = 0
+      const read = await Promise.all(ids.map(id => store.read(id)))
+      expect(read.map(record => record?.id)).toEqual(records.flatMap(({ id }) => [id, id, undefined]))
+      // 300 ids, 100 to a statement.
+      expect(statements).toHaveLength(3)
+      // As a server has them, each from a callback of its own.
+      const turn = () => new Promise(resolve => setTimeout(async () => resolve(await store.read(records[0]?.id as string)), 1))
+      statements.length = 0
+      await Promise.all([turn(), turn(), turn()])
+      expect(statements).toHaveLength(1)
+      for (let i = 0; i < 3; i++) await store.read(records[i]?.id as string)
+      expect(statements).toHaveLength(4)
+    }))
+
+  test('a record that is none of ours fails its own reader, and nobody who shares the statement', () =>
+    inSchema(async ({ store, schema }) => {
+      const [ours, foreign] = [await storedRecord(store), await storedRecord(store)]
+      await sql(`UPDATE ${schema}.sessions SET data = '' WHERE id = $1`, [foreign.id])
+      const [first, second, third] = await Promise.allSettled([ours.id, foreign.id, 'none'].map(id => store.read(id)))
+      expect(first).toMatchObject({ status: 'fulfilled', value: { id: ours.id } })
+      expect(second).toMatchObject({ status: 'rejected', reason: { code: 'FOREIGN_RECORD' } })
+      expect(third).toEqual({ status: 'fulfilled', value: undefined })
+    }))
+
   test('ends everyone by the same statements, whether there are 10 sessions or 10,000', () =>
     inSchema(async ({ schema }) => {
-      const own = pool()
-      const statements: unknown[] = []
-      own.on('connect', client => {
-        const query = client.query.bind(client) as (...args: unknown[]) => unknown
-        Object.assign(client, {
-          query(...args: unknown[]) {
-            statements.push(args[0])
-            return query(...args)
-          },
-        })
-      })
+      const { own, statements } = recorded()
       const store = postgresStore(own, { schema })
       const asked: unknown[] = []
       for (const count of [10, 10_000]) {
@@ -144,7 +165,7 @@ describe.skipIf(postgres.missing)('the postgres store', () => {
       await sql(`ANALYZE ${schema}.sessions`)
       const statements = statementsFor(schema)
       const values = ['id 7', 2, 'h', 'user 7', '', generation, 1, null, 1, 1, false, null, null, '{}', 1]
-      expect(await plan(statements.read, ['id 7'])).toMatch(/Index Scan using sessions_pkey/)
+      expect(await plan(statements.read, [['id 7', 'id 8']])).toMatch(/Index Scan using sessions_pkey/)
       expect(await plan(statements.save, values)).toMatch(/Index Scan using sessions_pkey/)
       expect(await plan(statements.listByUser, ['user 7', 10])).toMatch(/using sessions_user|on sessions_user/)
       expect(await plan(statements.scan, ['id 7', 10])).toMatch(/Index Scan using sessions_pkey/)
@@ -260,6 +281,22 @@ describe.skipIf(postgres.missing)('the postgres store', () => {
       }
     }))
 })
+
+/** A pool, and each statement that is asked of its connections. */
+function recorded() {
+  const own = pool()
+  const statements: unknown[] = []
+  own.on('connect', client => {
+    const query = client.query.bind(client) as (...args: unknown[]) => unknown
+    Object.assign(client, {
+      query(...args: unknown[]) {
+        statements.push(args[0])
+        return query(...args)
+      },
+    })
+  })
+  return { own, statements }
+}
 
 async function plan(statement: string, values: unknown[]): Promise<string> {
   return (await sql(`EXPLAIN ${statement}`, values)).map(row => row['QUERY PLAN']).join('\n')
@@ -389,7 +426,7 @@ describe.skipIf(postgres.missing)('what is wrong with a postgres server is said 
       const tiny = pool(url, { max: 1 })
       const store = postgresStore(tiny, { schema, timeoutMs: 100 })
       const held = await tiny.connect()
-      const asked = await Promise.allSettled(Array.from({ length: 1000 }, () => store.read('x')))
+      const asked = await Promise.allSettled(Array.from({ length: 1000 }, () => store.marks(null)))
       for (const { status, ...outcome } of asked)
         expect({ status, ...outcome }).toMatchObject({
           status: 'rejected',

@@ -72,8 +72,14 @@ export function statementsFor(schema: string) {
       SELECT ctid FROM ${sessions} WHERE ${where} LIMIT ${limit} FOR UPDATE SKIP LOCKED
     ))`
   return {
-    /** id → the record's columns, if it is of the current generation. */
-    read: `SELECT ${NAMES} FROM ${sessions} WHERE id = $1 AND generation = ${live} AND ${WRITABLE}`,
+    /**
+     * ids → the columns of each record that is of the current generation. Each id is looked up by itself: the planner may
+     * not read a small table as a whole instead.
+     */
+    read: `
+      SELECT found.* FROM unnest($1::text[]) AS asked(id) CROSS JOIN LATERAL (
+        SELECT ${NAMES} FROM ${sessions} s WHERE s.id = asked.id AND generation = ${live} AND ${WRITABLE} LIMIT 1
+      ) found`,
 
     /** id → one row if the id is in use, dead or alive. */
     exists: `SELECT 1 FROM ${sessions} WHERE id = $1`,
