@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
-import { LRUCache } from 'lru-cache'
 import { within } from './clock.ts'
+import { RecentMap } from './recent-map.ts'
 import type { SessionRecord } from './record.ts'
 import type { MaybePromise, SessionStore, Watch } from './store.ts'
 
@@ -63,7 +63,7 @@ export class NearCache {
   readonly #settings: NearCacheSettings
   readonly #listener: NearCacheListener
   readonly #clock: LeaseClock
-  readonly #records: LRUCache<string, SessionRecord>
+  readonly #records: RecentMap<SessionRecord>
   readonly #fills = new Map<string, Set<Fill>>()
   #watch: Watch | undefined
   #provenAt = { monotonic: Number.NEGATIVE_INFINITY, wall: Number.NEGATIVE_INFINITY }
@@ -78,11 +78,7 @@ export class NearCache {
     this.#settings = settings
     this.#listener = listener
     this.#clock = clock
-    this.#records = new LRUCache({
-      max: settings.max,
-      maxSize: MOST_BYTES,
-      sizeCalculation: record => RECORD_BYTES + record.data.length * 2,
-    })
+    this.#records = new RecentMap(settings.max, { most: MOST_BYTES, of: record => RECORD_BYTES + record.data.length * 2 })
     this.#started = this.#start()
     // Who does not ask hears of it through the listener.
     this.#started.catch(() => {})

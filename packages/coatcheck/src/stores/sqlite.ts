@@ -2,10 +2,10 @@ import { resolve } from 'node:path'
 import type { SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite'
 import { setImmediate as breathe } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { LRUCache } from 'lru-cache'
 import { type Clock, type Duration, durationMs, systemClock } from '../core/clock.ts'
 import { randomText } from '../core/crypto.ts'
 import { CoatcheckError } from '../core/errors.ts'
+import { RecentMap } from '../core/recent-map.ts'
 import type { SessionRecord } from '../core/record.ts'
 import { EPOCH_KEPT_MS, type Marks, type MaybePromise, type ScanPage, type SessionStore } from '../core/store.ts'
 import { judgeReplace, mayBegin } from './rules.ts'
@@ -58,10 +58,9 @@ class SqliteStore implements SessionStore {
   readonly #connection: Connection
   readonly #clock: Clock
   readonly #prepared = new Map<string, StatementSync>()
-  readonly #kept = new LRUCache<string, SessionRecord>({
-    max: KEPT_RECORDS,
-    maxSize: KEPT_BYTES,
-    sizeCalculation: record => RECORD_BYTES + 2 * record.data.length,
+  readonly #kept = new RecentMap<SessionRecord>(KEPT_RECORDS, {
+    most: KEPT_BYTES,
+    of: record => RECORD_BYTES + 2 * record.data.length,
   })
   readonly #read: StatementSync
   #keptAt: unknown
