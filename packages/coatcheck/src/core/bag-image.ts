@@ -8,24 +8,27 @@ type Fields = Record<string, unknown>
  * JSON text, so that no two requests ever share one (DESIGN §6, "nothing leaks by reference").
  */
 export class BagImage {
-  readonly #keys: readonly string[]
-  readonly #values: readonly unknown[]
-  /** The JSON of a value with parts; undefined for a plain one. */
-  readonly #texts: readonly (string | undefined)[]
+  /** In the place of a value with parts stands undefined, so that the order of the keys is kept. */
+  readonly #data: Fields
+  /** JSON by key; undefined where all values are plain. */
+  readonly #parts: ReadonlyMap<string, string> | undefined
+  readonly #size: number
 
   constructor(json: string) {
-    const data = JSON.parse(json) as Fields
-    this.#keys = Object.keys(data)
-    this.#texts = this.#keys.map(key => (isPlain(data[key]) ? undefined : JSON.stringify(data[key])))
-    this.#values = this.#keys.map((key, i) => (this.#texts[i] === undefined ? data[key] : undefined))
+    this.#data = JSON.parse(json) as Fields
+    const keys = Object.keys(this.#data)
+    this.#size = keys.length
+    const parts = keys.filter(key => !isPlain(this.#data[key]))
+    this.#parts = parts.length === 0 ? undefined : new Map(parts.map(key => [key, JSON.stringify(this.#data[key])]))
+    for (const key of parts) this.#data[key] = undefined
   }
 
   /** Puts the data into an empty session. */
   fill(session: Session): void {
     const bag = session as unknown as Fields
-    for (let i = 0; i < this.#keys.length; i++) {
-      const text = this.#texts[i]
-      bag[this.#keys[i] as string] = text === undefined ? this.#values[i] : JSON.parse(text)
+    for (const key in this.#data) {
+      const text = this.#parts?.get(key)
+      bag[key] = text === undefined ? this.#data[key] : JSON.parse(text)
     }
   }
 
@@ -34,11 +37,10 @@ export class BagImage {
     const bag = session as unknown as Fields
     let count = 0
     for (const _key in bag) count++
-    if (count !== this.#keys.length) return false
-    for (let i = 0; i < count; i++) {
-      const value = bag[this.#keys[i] as string]
-      const text = this.#texts[i]
-      if (text === undefined ? value !== this.#values[i] : jsonOf(value) !== text) return false
+    if (count !== this.#size) return false
+    for (const key in this.#data) {
+      const text = this.#parts?.get(key)
+      if (text === undefined ? bag[key] !== this.#data[key] : jsonOf(bag[key]) !== text) return false
     }
     return true
   }
@@ -55,29 +57,4 @@ function jsonOf(value: unknown): string | undefined {
 
 function isPlain(value: unknown): boolean {
   return typeof value !== 'object' || value === null
-}
-
-/** The data that its session had last, and their image once they came a second time. */
-export interface LastData {
-  readonly json: string
-  image: BagImage | undefined
-}
-
-/** What is remembered between requests, a known token, and what was in its session. */
-export interface Remembered {
-  last?: LastData | undefined
-}
-
-/** Of larger data none are kept: most of such data are parts, which an image saves nothing on. */
-const MOST_CHARACTERS = 4096
-
-/** The image of data that come a second time; undefined where they have to be parsed. */
-export function imageOf(json: string, remembered: Remembered): BagImage | undefined {
-  const { last } = remembered
-  if (last?.json === json) {
-    last.image ??= new BagImage(json)
-    return last.image
-  }
-  remembered.last = json.length > MOST_CHARACTERS ? undefined : { json, image: undefined }
-  return undefined
 }

@@ -3,10 +3,11 @@ import { equalHash } from './crypto.ts'
 import { CoatcheckError } from './errors.ts'
 import { Emitter, type SessionEvents } from './events.ts'
 import type { Exchange, RequestFacts } from './exchange.ts'
+import { isAsBefore, remember } from './last-look.ts'
 import { checkedAttempt, type LoginAttempt } from './login-attempt.ts'
 import { NearCache, type NearCacheListener } from './near-cache.ts'
 import type { Settings } from './options.ts'
-import { forgetAt, isExpired, touchIsDue } from './policy.ts'
+import { forgetAt, isExpired, settledUntil, touchIsDue } from './policy.ts'
 import { RecentMap } from './recent-map.ts'
 import type { SessionRecord } from './record.ts'
 import { NOTHING_PRESENTED, RequestExchange } from './request-exchange.ts'
@@ -71,14 +72,21 @@ export class Engine {
     if (token === undefined) return new RequestExchange(this, facts, NOTHING_PRESENTED, now, cookie)
     const asVisitor = signedIn === undefined
     const judged = this.#judge(token, now)
-    if (!isPromise(judged) && this.#isSettled(judged, now)) {
+    if (!isPromise(judged) && this.#isSettled(token, judged, now)) {
       return new RequestExchange(this, facts, { judged, token, asVisitor }, now, cookie)
     }
     return this.#openSlowly(facts, now, judged, { header: cookie, token, asVisitor })
   }
 
-  /** Alive, and nothing to write down: the case of nearly every request. */
-  #isSettled(judged: Judged, now: number): boolean {
+  /** Alive, and nothing to write down: the case of nearly every request. For records that this process keeps. */
+  #isSettled(token: Token, judged: Judged, now: number): boolean {
+    if (isAsBefore(token, judged, now)) return true
+    if (typeof judged !== 'object' || !this.#needsNoTouch(judged, now)) return false
+    remember(token, judged, settledUntil(judged, this.settings.clocks))
+    return true
+  }
+
+  #needsNoTouch(judged: Judged, now: number): boolean {
     return typeof judged === 'object' && !touchIsDue(judged, this.settings.clocks, now)
   }
 
@@ -132,7 +140,7 @@ export class Engine {
     const near = this.near?.get(token.id)
     if (near === undefined || this.writer.isDoomed(token.id)) return this.#judgeStrictly(token, now)
     const judged = this.#verdict(token, near, now)
-    return this.#isSettled(judged, now) ? judged : this.#judgeStrictly(token, now)
+    return this.#needsNoTouch(judged, now) ? judged : this.#judgeStrictly(token, now)
   }
 
   #judgeStrictly(token: Token, now: number): MaybePromise<Judged> {
@@ -143,6 +151,7 @@ export class Engine {
   }
 
   #verdict(token: Token, record: SessionRecord | undefined, now: number): Judged {
+    if (isAsBefore(token, record, now)) return record
     if (record === undefined || isExpired(record, this.settings.clocks, now)) return undefined
     return this.#isCurrent(token, record) ? record : 'superseded'
   }
@@ -170,7 +179,7 @@ export class Engine {
    * known to be alive, and an outage must not sign anybody out (law 6).
    */
   async #touched(judged: Judged, now: number): Promise<Judged> {
-    if (typeof judged !== 'object' || this.#isSettled(judged, now) || this.#wasTouched(judged.id, now)) return judged
+    if (typeof judged !== 'object' || this.#needsNoTouch(judged, now) || this.#wasTouched(judged.id, now)) return judged
     const seen = Object.freeze({ ...judged, lastSeenAt: now })
     this.#touches.set(seen.id, { at: now })
     return this.writer

@@ -35,3 +35,8 @@ export function forgetAt(record: Lived, clocks: Clocks): number {
 export function touchIsDue(record: Lived, clocks: Clocks, now: number): boolean {
   return now - record.lastSeenAt >= clocks.touchEveryMs
 }
+
+/** From when on the session has ended, or its use has to be written down. */
+export function settledUntil(record: Lived, clocks: Clocks): number {
+  return Math.min(endsAt(record, clocks), record.lastSeenAt + clocks.touchEveryMs)
+}

@@ -1,4 +1,4 @@
-import { type BagImage, imageOf } from './bag-image.ts'
+import type { BagImage } from './bag-image.ts'
 import { mergeData, onlyChanges, type Plan, planCommit, type Standing, superseded } from './commit.ts'
 import { cookieValue, expireCookie, setCookie } from './cookie.ts'
 import type { Engine, Judged } from './engine.ts'
@@ -6,6 +6,7 @@ import { CoatcheckError, isCoatcheckError } from './errors.ts'
 import type { Emitter, EndReason, SessionEvents } from './events.ts'
 import type { Exchange, Outgoing, RequestFacts } from './exchange.ts'
 import { canonicalJson, normalizeUserId } from './identity.ts'
+import { imageFor } from './last-look.ts'
 import { marksOf } from './login-attempt.ts'
 import type { Settings } from './options.ts'
 import type { SessionRecord } from './record.ts'
@@ -64,8 +65,8 @@ export class RequestExchange implements Exchange, SessionOwner {
   #token: Token | undefined
   #asVisitor: boolean
   #session: Session | undefined
-  /** The data as it was read or last written: what a change is measured against. */
-  #base: string
+  /** The data that this request last wrote, where it has; else the record's are what a change is measured against. */
+  #written: string | undefined
   /** Of the record that `#base` is the data of, where it has one. */
   #image: BagImage | undefined
   /** Set-Cookie values by cookie name: the last word on each name counts. */
@@ -86,7 +87,6 @@ export class RequestExchange implements Exchange, SessionOwner {
     this.#record = recordOf(presented.judged)
     this.#token = presented.token
     this.#asVisitor = presented.asVisitor
-    this.#base = this.#record?.data ?? EMPTY
   }
 
   get touched(): boolean {
@@ -99,7 +99,8 @@ export class RequestExchange implements Exchange, SessionOwner {
   }
 
   #filled(session: Session): Session {
-    this.#image = this.#token && imageOf(this.#base, this.#token)
+    // What this request has written is no record that another one will find.
+    if (this.#written === undefined) this.#image = this.#token && this.#record && imageFor(this.#token, this.#record)
     if (this.#image === undefined) fillSession(session, this.#base)
     else this.#image.fill(session)
     return session
@@ -269,8 +270,13 @@ export class RequestExchange implements Exchange, SessionOwner {
     else if (error === undefined && (act === 'identity' || act === this.#failure?.act)) this.#failure = undefined
   }
 
+  /** The data as it was read or last written: what a change is measured against. */
+  get #base(): string {
+    return this.#written ?? this.#record?.data ?? EMPTY
+  }
+
   #measureAgainst(data: string): void {
-    this.#base = data
+    this.#written = data
     this.#image = undefined
   }
 

@@ -1,17 +1,17 @@
-import type { LastData } from './bag-image.ts'
 import { deriveKey, equalHash, hmac, randomText, sha256 } from './crypto.ts'
+import type { LastLook } from './last-look.ts'
 import { RecentMap } from './recent-map.ts'
 
 /** What a valid cookie value proves: that we made it, for this record, with this secret. */
 export interface Token {
   /** The record's public id. */
-  readonly id: string
+  id: string
   /** base64url(SHA-256(secret)), to be compared with the record's. */
   readonly tokenHash: string
   /** The record's hash that this one was found equal to, in constant time; undefined before that. */
   proven?: string | undefined
-  /** What its session held when a request last looked. */
-  last?: LastData | undefined
+  /** What its record came to when a request last looked. */
+  last?: LastLook | undefined
 }
 
 /** A token just made; `value` goes into the cookie and nowhere else. */
