@@ -1,5 +1,6 @@
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { sample } from '../../../test/long.ts'
 import { service } from '../../../test/services/service.ts'
 import { type AppProcess, admin, dataFolder, member, startApp } from './app-process.ts'
 import { withoutSessionStore } from './outage.ts'
@@ -268,89 +269,94 @@ describe.skipIf(found.missing)('in a browser', () => {
       await off.waitForURL('**/dashboard')
     })
 
-    test.each(views)('fits and is readable: $size, $scheme', { timeout: 60_000 }, async view => {
-      const page = await open({ ...optionsFor(view), javaScriptEnabled: true, userAgent: MAC })
-      const main = page.getByRole('main')
-      const look = async (name: string) => {
-        await takePicture(page, name, view)
-        expect({ name, overflowing: await overflowing(page), faint: await faintTexts(page) }).toEqual({
-          name,
-          overflowing: [],
-          faint: [],
-        })
-      }
-      const submit = (name: string) => main.getByRole('button', { name, exact: true }).click()
+    const all = views.map(view => ({ ...view, name: `${view.size}, ${view.scheme}` }))
+    test.each(sample('each page', all, ['phone, dark', 'desktop, light']))(
+      'fits and is readable: $name',
+      { timeout: 60_000 },
+      async view => {
+        const page = await open({ ...optionsFor(view), javaScriptEnabled: true, userAgent: MAC })
+        const main = page.getByRole('main')
+        const look = async (name: string) => {
+          await takePicture(page, name, view)
+          expect({ name, overflowing: await overflowing(page), faint: await faintTexts(page) }).toEqual({
+            name,
+            overflowing: [],
+            faint: [],
+          })
+        }
+        const submit = (name: string) => main.getByRole('button', { name, exact: true }).click()
 
-      await page.goto(app.url)
-      await look('home')
-      await page.goto(`${app.url}/nothing`)
-      await look('not-found')
-      await page.goto(`${app.url}/signup`)
-      await look('sign-up')
-      await page.getByLabel('E-mail address').fill('no address')
-      await submit('Sign up')
-      await look('sign-up-refused')
-      await page.goto(`${app.url}/login?ended`)
-      await look('sign-in')
-      await page.getByLabel('E-mail address').fill(member.email)
-      await page.getByLabel('Password').fill('wrong')
-      await submit('Sign in')
-      await look('sign-in-refused')
-
-      await page.goto(`${app.url}/forgot`)
-      await look('forgot')
-      await page.getByLabel('E-mail address').fill('nobody@example.com')
-      await submit('Send the link')
-      await look('forgot-sent')
-      for (let tries = 0; tries <= 10; tries++) {
-        await page.goto(`${app.url}/login`)
-        await page.getByLabel('E-mail address').fill(`hammered-${view.size}-${view.scheme}@example.com`)
+        await page.goto(app.url)
+        await look('home')
+        await page.goto(`${app.url}/nothing`)
+        await look('not-found')
+        await page.goto(`${app.url}/signup`)
+        await look('sign-up')
+        await page.getByLabel('E-mail address').fill('no address')
+        await submit('Sign up')
+        await look('sign-up-refused')
+        await page.goto(`${app.url}/login?ended`)
+        await look('sign-in')
+        await page.getByLabel('E-mail address').fill(member.email)
         await page.getByLabel('Password').fill('wrong')
         await submit('Sign in')
-      }
-      expect(await page.getByRole('alert').textContent()).toMatch(/^Too many tries/)
-      await look('sign-in-throttled')
-      await page.goto(`${app.url}/reset?token=used`)
-      await page.getByLabel('New password').fill('a quite different phrase')
-      await submit('Change the password')
-      await look('reset-refused')
+        await look('sign-in-refused')
 
-      await signIn(page, member)
-      await look('dashboard')
-      await page.goto(`${app.url}/account/settings`)
-      await look('settings')
-      await page.getByLabel('Present password').fill(member.password)
-      await page.getByLabel('New password').fill('password1')
-      await submit('Change the password')
-      await look('settings-refused')
-      await page.goto(`${app.url}/account/confirm`)
-      await look('confirm')
-      await page.goto(`${app.url}/account/sessions`)
-      await look('devices')
-      await submit('Sign out Firefox on Windows')
-      await page.getByText('Was that a device').waitFor()
-      await look('devices-signed-out')
-      await signIn(await open({ userAgent: WINDOWS }), member)
-      await page.goto(`${app.url}/admin`)
-      await look('forbidden')
-      await withoutSessionStore(folder.path, async () => {
+        await page.goto(`${app.url}/forgot`)
+        await look('forgot')
+        await page.getByLabel('E-mail address').fill('nobody@example.com')
+        await submit('Send the link')
+        await look('forgot-sent')
+        for (let tries = 0; tries <= 10; tries++) {
+          await page.goto(`${app.url}/login`)
+          await page.getByLabel('E-mail address').fill(`hammered-${view.size}-${view.scheme}@example.com`)
+          await page.getByLabel('Password').fill('wrong')
+          await submit('Sign in')
+        }
+        expect(await page.getByRole('alert').textContent()).toMatch(/^Too many tries/)
+        await look('sign-in-throttled')
+        await page.goto(`${app.url}/reset?token=used`)
+        await page.getByLabel('New password').fill('a quite different phrase')
+        await submit('Change the password')
+        await look('reset-refused')
+
+        await signIn(page, member)
+        await look('dashboard')
+        await page.goto(`${app.url}/account/settings`)
+        await look('settings')
+        await page.getByLabel('Present password').fill(member.password)
+        await page.getByLabel('New password').fill('password1')
+        await submit('Change the password')
+        await look('settings-refused')
+        await page.goto(`${app.url}/account/confirm`)
+        await look('confirm')
+        await page.goto(`${app.url}/account/sessions`)
+        await look('devices')
+        await submit('Sign out Firefox on Windows')
+        await page.getByText('Was that a device').waitFor()
+        await look('devices-signed-out')
+        await signIn(await open({ userAgent: WINDOWS }), member)
+        await page.goto(`${app.url}/admin`)
+        await look('forbidden')
+        await withoutSessionStore(folder.path, async () => {
+          await page.goto(`${app.url}/dashboard`)
+          await look('unavailable')
+        })
         await page.goto(`${app.url}/dashboard`)
-        await look('unavailable')
-      })
-      await page.goto(`${app.url}/dashboard`)
 
-      await signInInstead(page, admin)
-      await look('dashboard-admin')
-      await page.goto(`${app.url}/admin`)
-      await submit('Disable off@example.com')
-      await page.getByText('may no longer sign in').waitFor()
-      await look('admin-disabled')
-      await submit('Enable off@example.com')
-      await main.locator('summary').last().click()
-      await look('admin')
-      await submit('Sign everyone out')
-      await look('admin-refused')
-    })
+        await signInInstead(page, admin)
+        await look('dashboard-admin')
+        await page.goto(`${app.url}/admin`)
+        await submit('Disable off@example.com')
+        await page.getByText('may no longer sign in').waitFor()
+        await look('admin-disabled')
+        await submit('Enable off@example.com')
+        await main.locator('summary').last().click()
+        await look('admin')
+        await submit('Sign everyone out')
+        await look('admin-refused')
+      },
+    )
   })
 
   async function signInInstead(page: Page, who: { email: string; password: string }): Promise<void> {

@@ -4,11 +4,13 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, describe, expect, test } from 'vitest'
+import { sample } from '../../../../test/long.ts'
 import { backends } from '../support/backends.ts'
 import { open } from '../support/connect.ts'
 import { Browser, openWorld } from '../support/world.ts'
 
-const had = backends.filter(({ missing, shared }) => missing === undefined && shared)
+const here = backends.filter(({ missing, shared }) => missing === undefined && shared)
+const had = sample('guessing by two processes', here, ['sqlite', 'redis by redis', 'postgres'])
 const script = join(import.meta.dirname, '../support/guesser.ts')
 const children: ChildProcess[] = []
 afterAll(() => {

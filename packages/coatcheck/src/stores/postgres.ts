@@ -55,9 +55,9 @@ const MARK_BYTES = 9
 /** Longer than core may compare with it. */
 const EPOCH_TTL_MS = EPOCH_KEPT_MS + 60_000
 /** Rows that one statement of a prune deletes: their locks are held for some milliseconds. */
-const PRUNE_BATCH = 100
+const PRUNE_BATCH = 25
 /** A prune rests for so many times as long as its batch took: those who are served meanwhile go first. */
-const PRUNE_RESTS = 3
+const PRUNE_RESTS = 7
 /** Blocks (8 KiB each) that one statement of a prune reads, and that one call reads at most. */
 const RANGE_BLOCKS = 256
 const MOST_BLOCKS = 4096
@@ -123,6 +123,8 @@ class PostgresStore implements SessionStore {
   readonly #reads: SharedReads<PostgresRow>
   /** Where the walk over the blocks goes on. */
   #nextBlock = 0
+  /** Where that over the index of absolute ends does: before it there is nothing left to delete. */
+  #expiredBefore = 0
 
   constructor(link: PostgresLink, schema: string, listen: (() => PostgresListener) | undefined) {
     this.#link = link
@@ -215,8 +217,16 @@ class PostgresStore implements SessionStore {
   async prune(before: number, limit: number): Promise<number> {
     await this.#askLong('forgetEpochs', EPOCH_TTL_MS)
     await this.#askLong('unwatch')
-    const expired = await this.#pruneBatches('pruneExpired', before, limit, [])
+    const expired = await inBatches(limit, batch => this.#pruneExpired(before, batch))
     return expired + (await this.#pruneIdle(before, limit - expired))
+  }
+
+  async #pruneExpired(before: number, batch: number): Promise<number> {
+    const { rows } = await this.#askLong('pruneExpired', before, batch, this.#expiredBefore)
+    const last = Math.max(...rows.map(row => Number(row.expires_at)))
+    // At its end it begins anew: there may be some that others had in hand.
+    this.#expiredBefore = rows.length === batch && Number.isSafeInteger(last) ? last : 0
+    return rows.length
   }
 
   /** Goes on where the last call ended, round and round; a small table is walked through in one call. */
@@ -226,21 +236,9 @@ class PostgresStore implements SessionStore {
     for (let walked = 0; walked < Math.min(blocks, MOST_BLOCKS) && pruned < limit; walked += RANGE_BLOCKS) {
       if (this.#nextBlock >= blocks) this.#nextBlock = 0
       const range = [`(${this.#nextBlock},0)`, `(${this.#nextBlock + RANGE_BLOCKS},0)`]
-      pruned += await this.#pruneBatches('pruneBlocks', before, limit - pruned, range)
+      const pruneBlocks = async (batch: number) => (await this.#askLong('pruneBlocks', before, batch, ...range)).rowCount ?? 0
+      pruned += await inBatches(limit - pruned, pruneBlocks)
       if (pruned < limit) this.#nextBlock += RANGE_BLOCKS
-    }
-    return pruned
-  }
-
-  async #pruneBatches(name: 'pruneExpired' | 'pruneBlocks', before: number, limit: number, range: string[]): Promise<number> {
-    let pruned = 0
-    while (pruned < limit) {
-      const batch = Math.min(PRUNE_BATCH, limit - pruned)
-      const began = performance.now()
-      const deleted = (await this.#askLong(name, before, batch, ...range)).rowCount ?? 0
-      pruned += deleted
-      if (deleted < batch) break
-      await sleep(PRUNE_RESTS * (performance.now() - began), undefined, { ref: false })
     }
     return pruned
   }
@@ -289,6 +287,20 @@ class PostgresStore implements SessionStore {
   #askLong(name: keyof Statements, ...values: unknown[]): Promise<PostgresResult> {
     return this.#link.ask(name, this.#sql[name], values, MANY_ROWS * this.#link.timeoutMs)
   }
+}
+
+/** Prunes in batches with rests between. */
+async function inBatches(limit: number, prune: (batch: number) => Promise<number>): Promise<number> {
+  let pruned = 0
+  while (pruned < limit) {
+    const batch = Math.min(PRUNE_BATCH, limit - pruned)
+    const began = performance.now()
+    const deleted = await prune(batch)
+    pruned += deleted
+    if (deleted < batch) break
+    await sleep(PRUNE_RESTS * (performance.now() - began), undefined, { ref: false })
+  }
+  return pruned
 }
 
 /** Named by its text: behind a pooler one of the same name must be the same, whatever its schema and version. */

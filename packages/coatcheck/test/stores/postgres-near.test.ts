@@ -160,7 +160,7 @@ describe.skipIf(postgres.missing)('law 9: a near cache over Postgres', () => {
     endings.push(() => near.close())
     await near.ready()
     const took: number[] = []
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < 100; i++) {
       const browser = new Browser()
       await browser.login(sessions, 'ann')
       expect(await browser.whoAmI(near)).toBe('ann')
@@ -170,10 +170,10 @@ describe.skipIf(postgres.missing)('law 9: a near cache over Postgres', () => {
       took.push(performance.now() - from)
     }
     took.sort((a, b) => a - b)
-    const [median, p99] = [took[100], took[198]].map(ms => ms?.toFixed(2))
-    console.log(`postgres: from revoke() resolved to refused elsewhere: median ${median} ms, p99 ${p99} ms of 200`)
+    const [median, p99] = [took[50], took[98]].map(ms => ms?.toFixed(2))
+    console.log(`postgres: from revoke() resolved to refused elsewhere: median ${median} ms, p99 ${p99} ms of 100`)
     // A busy machine is late at times, and not as a rule.
-    expect(took[100]).toBeLessThan(250)
+    expect(took[50]).toBeLessThan(250)
     expect(took.at(-1)).toBeLessThan(10_000)
   }, 60_000)
 

@@ -169,10 +169,10 @@ describe.skipIf(postgres.missing)('the postgres store', () => {
       expect(await plan(statements.save, values)).toMatch(/Index Scan using sessions_pkey/)
       expect(await plan(statements.listByUser, ['user 7', 10])).toMatch(/using sessions_user|on sessions_user/)
       expect(await plan(statements.scan, ['id 7', 10])).toMatch(/Index Scan using sessions_pkey/)
-      const expired = await plan(statements.pruneExpired, [100, 10])
+      const expired = await plan(statements.pruneExpired, [100, 10, 0])
       expect(expired).toMatch(/sessions_expires/)
       // Where most have expired, a read of the whole table seems cheaper to the planner, and a batch takes a second.
-      expect(await plan(statements.pruneExpired, [15_000, 1000])).toMatch(/Index Scan using sessions_expires/)
+      expect(await plan(statements.pruneExpired, [15_000, 1000, 0])).toMatch(/Index Scan using sessions_expires/)
       const blocks = await plan(statements.pruneBlocks, [100, 10, '(0,0)', '(9,0)'])
       expect(blocks).toMatch(/Tid Range Scan on sessions/)
       for (const prune of [expired, blocks]) expect(prune).not.toMatch(/Seq Scan on sessions/)
@@ -198,12 +198,39 @@ describe.skipIf(postgres.missing)('the postgres store', () => {
       const far = later()
       await sql(
         `INSERT INTO ${schema}.sessions
-         SELECT 'id ' || i, 1, 'h', NULL, '', $1, 1, NULL, 1, $2::bigint, false, NULL, NULL, '{}', CASE WHEN i % 2 = 0 THEN 1 ELSE $2::bigint END
-         FROM generate_series(1, 60000) i`,
+         SELECT 'id ' || i, 1, 'h', NULL, '', $1, 1, NULL, 1, $2::bigint, false, NULL, NULL, repeat('x', 600), CASE WHEN i % 2 = 0 THEN 1 ELSE $2::bigint END
+         FROM generate_series(1, 12000) i`,
         [generation, far],
       )
-      for (const wanted of [25_000, 5000, 0]) expect(await store.prune?.(Date.now(), 25_000)).toBe(wanted)
-      expect(await sql(`SELECT count(*) FROM ${schema}.sessions`)).toEqual([{ count: '30000' }])
+      for (const wanted of [5000, 1000, 0]) expect(await store.prune?.(Date.now(), 5000)).toBe(wanted)
+      expect(await sql(`SELECT count(*) FROM ${schema}.sessions`)).toEqual([{ count: '6000' }])
+    }))
+
+  // Guard: in postgres.ts #expiredBefore. What was deleted stays in the index until a vacuum: each batch would step over it.
+  test('prunes on from where the last batch ended, in the next call too, and at the end from the beginning', () =>
+    inSchema(async ({ schema }) => {
+      const { own, statements, values } = recorded()
+      const store = postgresStore(own, { schema })
+      const begun = Array.from({ length: 60 }, (_, i) => storedRecord(store, { expiresAt: 1000 + i }, 1))
+      const records = await Promise.all(begun)
+      const holder = await two.connect()
+      await holder.query('BEGIN')
+      await holder.query(`SELECT 1 FROM ${schema}.sessions WHERE id = $1 FOR UPDATE`, [records[3]?.id])
+      const froms = () =>
+        statements.flatMap((text, i) =>
+          text === statementsFor(schema).pruneExpired ? [Number((values[i] as unknown[])[2])] : [],
+        )
+      expect(await store.prune?.(Date.now(), 50)).toBe(50)
+      expect(await store.prune?.(Date.now(), 50)).toBe(9)
+      const walk = froms()
+      expect(walk[0]).toBe(0)
+      expect(walk).toEqual(walk.toSorted((a, b) => a - b))
+      // Fifty without the one that is held.
+      expect(walk.at(-1)).toBe(1050)
+      await holder.query('COMMIT')
+      holder.release()
+      expect(await store.prune?.(Date.now(), 50)).toBe(1)
+      expect(froms().at(-1)).toBe(0)
     }))
 
   // Guard: in statements.ts SKIP LOCKED.
@@ -282,20 +309,22 @@ describe.skipIf(postgres.missing)('the postgres store', () => {
     }))
 })
 
-/** A pool, and each statement that is asked of its connections. */
+/** A pool, each statement that is asked of its connections, and with what. */
 function recorded() {
   const own = pool()
   const statements: unknown[] = []
+  const values: unknown[] = []
   own.on('connect', client => {
     const query = client.query.bind(client) as (...args: unknown[]) => unknown
     Object.assign(client, {
       query(...args: unknown[]) {
         statements.push(args[0])
+        values.push(args[1])
         return query(...args)
       },
     })
   })
-  return { own, statements }
+  return { own, statements, values }
 }
 
 async function plan(statement: string, values: unknown[]): Promise<string> {

@@ -165,8 +165,14 @@ export function statementsFor(schema: string) {
         SELECT user_id FROM ${epochs} WHERE set_at < ${NOW} - $1::bigint LIMIT 1000 FOR UPDATE SKIP LOCKED
       ))`,
 
-    /** before, limit. In the order of its index, without which the planner reads the table where many have expired. */
-    pruneExpired: pruned('expires_at < $1::bigint AND forget_at < $1::bigint ORDER BY expires_at', '$2'),
+    /**
+     * before, limit, from → expires_at of each. In the order of its index, without which the planner reads the table where
+     * many have expired; and from where the last batch ended, since what that has deleted is still in the index.
+     */
+    pruneExpired: `${pruned(
+      'expires_at >= $3::bigint AND expires_at < $1::bigint AND forget_at < $1::bigint ORDER BY expires_at',
+      '$2',
+    )} RETURNING expires_at`,
 
     /**
      * before, limit, and a range of the table's blocks as tids: what idled out, and what is left of dead generations. Found
