@@ -24,7 +24,7 @@ export interface BenchOptions {
 const PARTS = ['revocation-redis', 'revocation-postgres', 'bytes', 'logins'] as const
 export type Part = (typeof PARTS)[number]
 
-const FULL: Schedule = { starts: 3, rounds: 4, sliceMs: 1000, warmMs: 250, firstWarmMs: 2000, connections: 32 }
+const FULL: Schedule = { starts: 3, rounds: 12, sliceMs: 300, warmMs: 100, firstWarmMs: 2000, connections: 32 }
 const QUICK: Schedule = { starts: 1, rounds: 3, sliceMs: 500, warmMs: 150, firstWarmMs: 1000, connections: 32 }
 
 /**
