@@ -15,6 +15,10 @@ app.post('/login/:user', async (req, res) => {
   await req.session.login(req.params.user)
   res.json({ ok: true })
 })
+app.post('/revoke-everyone', async (_req, res) => {
+  await sessions.revokeEveryone()
+  res.json({ ok: true })
+})
 app.use(requireAuth())
 app.get('/session', (req, res) => res.json(req.session))
 app.put('/keys/:key', (req, res) => {
@@ -27,6 +31,10 @@ app.post('/rotate', async (req, res) => {
 })
 app.post('/logout', async (req, res) => {
   await req.session.logout()
+  res.json({ ok: true })
+})
+app.post('/revoke-mine', async (req, res) => {
+  await sessions.revokeUser(req.session.userId as string)
   res.json({ ok: true })
 })
 app.post('/revoke-others', async (req, res) => res.json({ revoked: await sessions.revokeOthers(req.session) }))

@@ -6,6 +6,8 @@ import { afterAll, expect, test } from 'vitest'
 import { dataFolder } from './app-process.ts'
 
 const KILLS = 50
+/** At each of so many kills everybody is being signed out. */
+const EVERYONE_EVERY = 5
 /** People who use the app at once. Each acts in order, so that what they were told is certain. */
 const PEOPLE = 6
 /** Changes that one person sends to one session at once. */
@@ -28,7 +30,7 @@ interface Person {
   readonly dead: string[]
 }
 
-const counts = { logins: 0, changes: 0, rotations: 0, ends: 0, kept: 0, refused: 0 }
+const counts = { logins: 0, changes: 0, rotations: 0, ends: 0, everyone: 0, kept: 0, refused: 0 }
 const folder = dataFolder()
 let running: ChildProcess | undefined
 afterAll(() => {
@@ -68,7 +70,8 @@ async function live(person: Person, url: string, random: () => number): Promise<
     if (one === undefined || (dice < 0.2 && mine.length < MOST_SESSIONS)) alive = await signIn(person, url)
     else if (dice < 0.75) alive = await change(person, one, url)
     else if (dice < 0.85) alive = await rotate(person, one, url)
-    else if (dice < 0.95) alive = await end(person, [one], () => ask(`${url}/logout`, 'POST', one.cookie))
+    else if (dice < 0.93) alive = await end(person, [one], () => ask(`${url}/logout`, 'POST', one.cookie))
+    else if (dice < 0.96) alive = await end(person, mine, () => ask(`${url}/revoke-mine`, 'POST', one.cookie))
     else
       alive = await end(
         person,
@@ -118,6 +121,15 @@ async function end(person: Person, these: readonly Known[], act: () => Promise<R
   return true
 }
 
+/** Signs everybody out, while nobody does anything else: what that must have ended is then certain. */
+async function endEveryone(people: readonly Person[], url: string): Promise<void> {
+  const all = people.flatMap(({ sessions }) => sessions)
+  for (const known of all) known.state = 'unsure'
+  if (!told(await ask(`${url}/revoke-everyone`, 'POST'))) return
+  counts.everyone++
+  for (const person of people) await end(person, person.sessions, async () => new Response())
+}
+
 /** Holds the restarted app to what was acknowledged before the kill. */
 async function check(person: Person, url: string): Promise<void> {
   for (const known of person.sessions) {
@@ -159,10 +171,13 @@ test(`killed ${KILLS} times under writing load, the app loses no acknowledged se
   for (let kill = 0; kill < KILLS; kill++) {
     const { child, url } = await launch()
     await Promise.all(people.map(person => check(person, url)))
-    const lives = people.map((person, index) => live(person, url, randoms[index] ?? Math.random))
-    await delay(40 + ((kill * 37) % 160))
+    const isEveryone = kill % EVERYONE_EVERY === EVERYONE_EVERY - 1
+    const acts = isEveryone
+      ? [endEveryone(people, url)]
+      : people.map((person, index) => live(person, url, randoms[index] ?? Math.random))
+    await delay(isEveryone ? kill % 12 : 40 + ((kill * 37) % 160))
     child.kill('SIGKILL')
-    await Promise.all([once(child, 'exit'), ...lives])
+    await Promise.all([once(child, 'exit'), ...acts])
   }
   const { child, url } = await launch()
   await Promise.all(people.map(person => check(person, url)))

@@ -8,7 +8,13 @@ import type { Bag } from './session-data.ts'
 import type { SessionStore } from './store.ts'
 
 /** Settings that weaken the defence. In production each is refused unless `allowInProduction` names it (law 12). */
-export type Weakness = 'memory-store' | 'insecure-cookie' | 'script-readable-cookie' | 'cross-site-cookie' | 'domain-cookie'
+export type Weakness =
+  | 'memory-store'
+  | 'insecure-cookie'
+  | 'script-readable-cookie'
+  | 'cross-site-cookie'
+  | 'domain-cookie'
+  | 'path-cookie'
 
 /** How the two session cookies look. */
 export interface CookieOptions {
@@ -36,7 +42,11 @@ export interface CookieOptions {
    * **Warning:** any of them can then read and plant it, and the `__Host-` prefix is lost; the name is `domain-cookie`.
    */
   readonly domain?: string
-  /** Default `/`; any other path loses the `__Host-` prefix. */
+  /**
+   * Default `/`. A path keeps a cookie from nobody: two engines in one app are told apart by their cookies' names.
+   *
+   * **Warning:** with any other path the `__Host-` prefix is lost, and a sibling host can plant one; the name is `path-cookie`.
+   */
   readonly path?: string
 }
 
@@ -200,6 +210,7 @@ function weaknesses(store: SessionStore, attributes: CookieAttributes): readonly
     ['script-readable-cookie', !attributes.httpOnly],
     ['cross-site-cookie', attributes.sameSite === 'none'],
     ['domain-cookie', attributes.domain !== undefined],
+    ['path-cookie', attributes.path !== '/'],
   ]
   return found.filter(([, present]) => present).map(([name]) => name)
 }

@@ -17,6 +17,7 @@ describe('law 12: safe unless named', () => {
       { cookie: { domain: 'example.com' } },
       '__Secure-sid=…; Domain=example.com; Path=/; HttpOnly; Secure; SameSite=Lax',
     ],
+    'path-cookie': [{ cookie: { path: '/staff' } }, '__Secure-sid=…; Path=/staff; HttpOnly; Secure; SameSite=Lax'],
   }
   const names = Object.keys(weak) as Weakness[]
 
