@@ -6,5 +6,7 @@ export function sample<Item extends { readonly name: string }>(what: string, all
   if (isLong) return all
   const left = all.filter(({ name }) => !names.includes(name)).map(({ name }) => name)
   if (left.length > 0) console.log(`${what}: NOT RUN over ${left.join(', ')}: npm run test:long runs them`)
-  return all.filter(({ name }) => names.includes(name))
+  const chosen = all.filter(({ name }) => names.includes(name))
+  if (chosen.length === 0 && all.length > 0) throw new Error(`${what}: there is none of the names ${names.join(', ')}.`)
+  return chosen
 }

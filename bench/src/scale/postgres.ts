@@ -53,7 +53,7 @@ const PRUNE_BATCH = 1000
 /** What is slow is to be measured, not given up. */
 const PATIENT_MS = 60_000
 /** What is not pruned by then is counted as left. */
-const MOST_PRUNE_MS = 600_000
+const MOST_PRUNE_MS = 1_800_000
 
 /** Fills two schemas of one server, and measures them in turns. */
 export async function measurePostgres(url: string, options: ScaleOptions): Promise<PostgresScale> {

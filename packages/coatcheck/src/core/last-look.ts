@@ -64,6 +64,7 @@ export function imageFor(token: Looked, record: SessionRecord): BagImage | undef
   return token.last?.image()
 }
 
+/** A store that changes its records in place breaks the contract; where it may, no object says anything of the next read. */
 function isKept(record: SessionRecord): boolean {
-  return record.data.length <= MOST_CHARACTERS
+  return record.data.length <= MOST_CHARACTERS && Object.isFrozen(record)
 }

@@ -8,7 +8,7 @@ import type { MaybePromise, SessionStore, Watch } from './store.ts'
 export interface NearCacheSettings {
   /** For how long after it was asked for a proof of the watch holds, in milliseconds. */
   readonly leaseMs: number
-  /** Most records kept. */
+  /** So many of the records used last are kept at least, and at most twice as many. */
   readonly max: number
 }
 
@@ -78,7 +78,7 @@ export class NearCache {
     this.#settings = settings
     this.#listener = listener
     this.#clock = clock
-    this.#records = new RecentMap(settings.max, { most: MOST_BYTES, of: record => RECORD_BYTES + record.data.length * 2 })
+    this.#records = new RecentMap(2 * settings.max, { most: MOST_BYTES, of: record => RECORD_BYTES + record.data.length * 2 })
     this.#started = this.#start()
     // Who does not ask hears of it through the listener.
     this.#started.catch(() => {})

@@ -54,7 +54,7 @@ export interface CookieOptions {
 export interface NearCacheOptions {
   /** How long a proof that the watch delivers counts; from 100 ms to one minute. Default `'2s'`. */
   readonly lease?: Duration
-  /** Most records kept; they take 64 MiB at most. Default 10000. */
+  /** So many of the records used last are kept at least, and at most twice as many; they take 64 MiB at most. Default 10000. */
   readonly max?: number
 }
 

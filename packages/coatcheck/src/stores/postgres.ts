@@ -16,11 +16,11 @@ import {
   type PreparedStatement,
 } from './postgres/client.ts'
 import { hasMigrations, lastMigration, type Migration, migrationsFor } from './postgres/migrations.ts'
-import { SharedReads } from './postgres/reads.ts'
 import { text, textOrNull, toRecord, toRow, whole } from './postgres/row.ts'
 import { type Statements, statementsFor } from './postgres/statements.ts'
 import { watchChanges } from './postgres/watch.ts'
 import { type Judgement, judgeReplace } from './rules.ts'
+import { type Found, SharedReads } from './shared-reads.ts'
 
 export type {
   PostgresClient,
@@ -120,7 +120,7 @@ class PostgresStore implements SessionStore {
   readonly #listen: (() => PostgresListener) | undefined
   readonly #sql: Statements
   readonly #read: PreparedStatement
-  readonly #reads: SharedReads<PostgresRow>
+  readonly #reads: SharedReads<SessionRecord>
   /** Where the walk over the blocks goes on. */
   #nextBlock = 0
   /** Where that over the index of absolute ends does: before it there is nothing left to delete. */
@@ -135,14 +135,17 @@ class PostgresStore implements SessionStore {
     this.#reads = new SharedReads(ids => this.#readAll(ids))
   }
 
-  async read(id: string): Promise<SessionRecord | undefined> {
-    const row = await this.#reads.read(id)
-    return row && toRecord(row)
+  read(id: string): Promise<SessionRecord | undefined> {
+    return this.#reads.read(id)
   }
 
-  async #readAll(ids: readonly string[]): Promise<ReadonlyMap<string, PostgresRow>> {
+  async #readAll(ids: readonly string[]): Promise<Found<SessionRecord>> {
     const { rows } = await this.#link.askPrepared('read', this.#read, [ids])
-    return new Map(rows.map(row => [text(row.id), row]))
+    const byId = new Map(rows.map(row => [row.id, row]))
+    return id => {
+      const row = byId.get(id)
+      return row && toRecord(row)
+    }
   }
 
   async create(record: SessionRecord, forgetAt: number): Promise<'created' | 'taken' | 'refused'> {
@@ -235,9 +238,13 @@ class PostgresStore implements SessionStore {
     let pruned = 0
     for (let walked = 0; walked < Math.min(blocks, MOST_BLOCKS) && pruned < limit; walked += RANGE_BLOCKS) {
       if (this.#nextBlock >= blocks) this.#nextBlock = 0
-      const range = [`(${this.#nextBlock},0)`, `(${this.#nextBlock + RANGE_BLOCKS},0)`]
-      const pruneBlocks = async (batch: number) => (await this.#askLong('pruneBlocks', before, batch, ...range)).rowCount ?? 0
-      pruned += await inBatches(limit - pruned, pruneBlocks)
+      const end = this.#nextBlock + RANGE_BLOCKS
+      let from = this.#nextBlock
+      pruned += await inBatches(limit - pruned, async batch => {
+        const { rows } = await this.#askLong('pruneBlocks', before, batch, `(${from},0)`, `(${end},0)`)
+        from = Math.max(from, ...rows.map(blockOf))
+        return rows.length
+      })
       if (pruned < limit) this.#nextBlock += RANGE_BLOCKS
     }
     return pruned
@@ -287,6 +294,11 @@ class PostgresStore implements SessionStore {
   #askLong(name: keyof Statements, ...values: unknown[]): Promise<PostgresResult> {
     return this.#link.ask(name, this.#sql[name], values, MANY_ROWS * this.#link.timeoutMs)
   }
+}
+
+/** `(block,row)`. */
+function blockOf({ ctid }: PostgresRow): number {
+  return Number.parseInt(text(ctid).slice(1), 10)
 }
 
 /** Prunes in batches with rests between. */

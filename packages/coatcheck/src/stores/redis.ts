@@ -20,6 +20,7 @@ import * as scripts from './redis/scripts.ts'
 import { topologyOf } from './redis/topology.ts'
 import { decodeIndex, encodeHour, encodeId, hourOf, placeOf, type UserIndex } from './redis/user-index.ts'
 import { watchMasters } from './redis/watch.ts'
+import { type Found, SharedReads } from './shared-reads.ts'
 
 export type {
   IoredisClient,
@@ -98,6 +99,7 @@ class RedisStore implements SessionStore {
   readonly #timeoutMs: number
   readonly #confirmation: Confirmation | undefined
   readonly #contact: FirstContact
+  readonly #reads: SharedReads<SessionRecord>
   readonly cannot: { readonly watch?: string }
 
   constructor(link: RedisLink, prefix: string, timeoutMs: number, wanted: Wanted | undefined) {
@@ -106,11 +108,12 @@ class RedisStore implements SessionStore {
     this.#timeoutMs = timeoutMs
     this.#confirmation = wanted && new Confirmation(link, wanted)
     this.#contact = new FirstContact(link, prefix)
+    this.#reads = new SharedReads(ids => this.#readAll(ids))
     this.cannot = typeof link.trackers === 'string' ? { watch: link.trackers } : {}
   }
 
   read(id: string): Promise<SessionRecord | undefined> {
-    return this.#guarded('read', async () => (await this.#records([id]))[0])
+    return this.#guarded('read', () => this.#reads.read(id))
   }
 
   create(record: SessionRecord, forgetAt: number): Promise<'created' | 'taken' | 'refused'> {
@@ -280,6 +283,23 @@ class RedisStore implements SessionStore {
   async #index(userId: string): Promise<UserIndex> {
     const { key, person } = this.#place(userId)
     return decodeIndex(bytesOrNothing(await this.#link.run(key, ['HGET', key, person])))
+  }
+
+  /** One command on one server, where what is wrong with one record is not the others' business. */
+  async #readAll(ids: readonly string[]): Promise<Found<SessionRecord>> {
+    if (this.#link.isCluster) return this.#readAllOfCluster(ids)
+    const { generation, values } = await this.#values(ids)
+    const byId = new Map(ids.map((id, i) => [id, values[i]]))
+    return id => aliveRecord(id, byId.get(id), generation)
+  }
+
+  /** The generation once for all; each record from its own node, whose failure is not the others' either. */
+  async #readAllOfCluster(ids: readonly string[]): Promise<Found<SessionRecord>> {
+    const byId = new Map(ids.map(id => [id, this.#link.run(this.#key(id), ['GET', this.#key(id)])]))
+    // Without the generation nobody asks for these.
+    for (const value of byId.values()) value.catch(() => {})
+    const generation = await this.#generation()
+    return async id => aliveRecord(id, bytesOrNothing(await byId.get(id)), generation)
   }
 
   /** The living records of these ids, each at its place. */

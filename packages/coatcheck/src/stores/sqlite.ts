@@ -19,8 +19,8 @@ export interface SqliteStoreOptions {
   readonly clock?: Clock
 }
 
-/** Records that are kept parsed, and about how many bytes of them: beyond, the least recently read make room (law 11). */
-const KEPT_RECORDS = 20_000
+/** Records that are kept parsed at most, and about how many bytes of them; half of it are those read last (law 11). */
+const KEPT_RECORDS = 40_000
 const KEPT_BYTES = 32 * 1024 * 1024
 /** About what a record takes besides its data. */
 const RECORD_BYTES = 600

@@ -1,38 +1,58 @@
 import { expect, test } from 'vitest'
 import type { SessionRecord } from '../../src/core/record.ts'
-import { createSessions } from '../../src/core/sessions.ts'
+import { createSessions, type Sessions } from '../../src/core/sessions.ts'
 import type { SessionStore } from '../../src/core/store.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { gatedStore } from '../../src/testing/gate.ts'
 import { Browser, facts, SECRET } from './world.ts'
 
-/** A store that gives the same object for a record at every read, and changes it in place. */
-function inPlace(store: SessionStore): SessionStore {
+/** A memory store that gives the same object for a record at every read, and changes it in place. */
+function inPlace(isSync: boolean): SessionStore {
+  const store = memoryStore()
   const kept = new Map<string, SessionRecord>()
-  return {
-    ...store,
-    async read(id) {
-      const record = await store.read(id)
-      if (record === undefined) return undefined
-      const object = kept.get(id) ?? ({} as SessionRecord)
-      kept.set(id, object)
-      return Object.assign(object, record)
-    },
+  const read = (id: string) => {
+    const record = store.read(id) as SessionRecord | undefined
+    if (record === undefined) return undefined
+    const object = kept.get(id) ?? ({} as SessionRecord)
+    kept.set(id, object)
+    return Object.assign(object, record)
   }
+  return { ...store, read: isSync ? read : async id => read(id) }
 }
+const ways = [
+  ['at once', true],
+  ['later', false],
+] as const
 
-// Guard: `record.tokenHash === token.proven` in engine.ts #isCurrent.
-test('law 1: a token found right once is refused once it is replaced, also where a store changes its records in place', async () => {
-  const sessions = createSessions({ store: inPlace(memoryStore()), secret: SECRET, production: false })
+// Guards: `record.tokenHash === token.proven` in engine.ts #isCurrent, `Object.isFrozen` in last-look.ts.
+test.each(ways)(
+  'law 1: a token once right is refused once it is replaced, also where records change in place (%s)',
+  async (_, sync) => {
+    const sessions = createSessions({ store: inPlace(sync), secret: SECRET, production: false })
+    const browser = new Browser()
+    await browser.login(sessions, 'anna')
+    const old = browser.fork()
+    for (let read = 0; read < 3; read++) expect(await old.whoAmI(sessions)).toBe('anna')
+
+    await browser.request(sessions, ({ session }) => session.rotate())
+
+    expect(await old.whoAmI(sessions)).toBeUndefined()
+    expect(await browser.whoAmI(sessions)).toBe('anna')
+  },
+)
+
+// Guard: `Object.isFrozen` in last-look.ts.
+test.each(ways)('law 3: nor is a change of another process lost there (%s)', async (_, sync) => {
+  const store = inPlace(sync)
+  const [here, there] = [0, 1].map(() => createSessions({ store, secret: SECRET, production: false })) as [Sessions, Sessions]
   const browser = new Browser()
-  await browser.login(sessions, 'anna')
-  const old = browser.fork()
-  for (let read = 0; read < 3; read++) expect(await old.whoAmI(sessions)).toBe('anna')
+  await browser.request(here, ({ session }) => Object.assign(session, { userId: 'anna', role: 'old' }))
+  for (let read = 0; read < 4; read++) expect(await browser.whoAmI(here)).toBe('anna')
 
-  await browser.request(sessions, ({ session }) => session.rotate())
+  await browser.request(there, ({ session }) => Object.assign(session, { size: 'new' }))
+  await browser.request(here, ({ session }) => Object.assign(session, { colour: 'blue' }))
 
-  expect(await old.whoAmI(sessions)).toBeUndefined()
-  expect(await browser.whoAmI(sessions)).toBe('anna')
+  expect({ ...(await browser.send(here)).session }).toMatchObject({ size: 'new', colour: 'blue' })
 })
 
 // Guard: `known?.value === value` in token.ts verify.

@@ -186,6 +186,9 @@ describe.skipIf(postgres.missing)('the postgres store', () => {
       for (let read = 0; read < 3; read++) expect((await store.read(record.id))?.id).toBe(record.id)
       const known = "SELECT statement FROM pg_prepared_statements WHERE name LIKE 'coatcheck_%'"
       expect((await single.query(known)).rows).toEqual([{ statement: statementsFor(schema).read }])
+      for (let read = 0; read < 10; read++) await store.read(record.id)
+      const plans = "SELECT generic_plans > 0 AS kept FROM pg_prepared_statements WHERE name LIKE 'coatcheck_%'"
+      expect((await single.query(plans)).rows, 'one plan, for however many ids').toEqual([{ kept: true }])
 
       await single.query('DEALLOCATE ALL')
       for (let read = 0; read < 3; read++) expect((await store.read(record.id))?.id).toBe(record.id)

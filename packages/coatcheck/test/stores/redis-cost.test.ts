@@ -50,6 +50,9 @@ describe.skipIf(redis.missing)('what Redis is asked, by its own MONITOR', () => 
     await sent(async () => {})
     expect(await sent(() => browser.request(sessions)), 'a touch that is due').toEqual(['MGET', 'EVALSHA'])
     expect(await sent(() => browser.request(sessions)), 'none that is not').toEqual(['MGET'])
+    // Guard: in shared-reads.ts setImmediate.
+    const reads = Promise.all([browser, browser, browser].map(one => one.request(sessions)))
+    expect(await sent(() => reads), 'three in one turn').toEqual(['MGET'])
     monitor.destroy()
     connection.close()
     await server.stop()

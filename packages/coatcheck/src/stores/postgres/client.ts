@@ -15,7 +15,10 @@ export interface PostgresNotification {
   readonly payload?: string | undefined
 }
 
-/** A `pg` pool, or anything with this method of its own. Its `query` would not let a statement be given up. */
+/**
+ * A `pg` pool, or anything with this method of its own. Its `query` would not let a statement be given up. Whose request it is
+ * must not matter to it: reads of several share a statement.
+ */
 export interface PostgresPool {
   connect(): Promise<PostgresClient>
   /** Where the pool tells of a connection before anybody has it, we listen for its errors. */

@@ -18,8 +18,13 @@ would show its password to everybody on the machine.)`
 try {
   console.log(await answerTo(process.argv.slice(2)))
 } catch (error) {
-  console.error(isCoatcheckError(error) ? `${error.code}: ${error.message}` : error)
+  console.error(isCoatcheckError(error) ? told(error) : error)
   process.exitCode = 1
+}
+
+/** With the cause's words, which hold no password; its object may. */
+function told({ code, message, cause }: CoatcheckError): string {
+  return cause instanceof Error ? `${code}: ${message}\n${cause.message}` : `${code}: ${message}`
 }
 
 async function answerTo(args: string[]): Promise<string> {

@@ -73,11 +73,12 @@ export function statementsFor(schema: string) {
     ))`
   return {
     /**
-     * ids → the columns of each record that is of the current generation. Each id is looked up by itself: the planner may
-     * not read a small table as a whole instead.
+     * ids → the columns of each record that is of the current generation. Each id is looked up by itself, or the planner
+     * would at times read the table instead. The ids stand in a query of their own, so that their number changes no plan,
+     * and one plan is kept.
      */
     read: `
-      SELECT found.* FROM unnest($1::text[]) AS asked(id) CROSS JOIN LATERAL (
+      SELECT found.* FROM unnest((SELECT $1::text[])) AS asked(id) CROSS JOIN LATERAL (
         SELECT ${NAMES} FROM ${sessions} s WHERE s.id = asked.id AND generation = ${live} AND ${WRITABLE} LIMIT 1
       ) found`,
 
@@ -175,10 +176,13 @@ export function statementsFor(schema: string) {
     )} RETURNING expires_at`,
 
     /**
-     * before, limit, and a range of the table's blocks as tids: what idled out, and what is left of dead generations. Found
+     * before, limit, and a range of the table's blocks as tids → ctid of each: what idled out, and what is left of dead generations. Found
      * by reading the blocks, since an index on `forget_at` would have to be written by every touch.
      */
-    pruneBlocks: pruned(`ctid >= $3::tid AND ctid < $4::tid AND (forget_at < $1::bigint OR generation <> ${live})`, '$2'),
+    pruneBlocks: `${pruned(
+      `ctid >= $3::tid AND ctid < $4::tid AND (forget_at < $1::bigint OR generation <> ${live})`,
+      '$2',
+    )} RETURNING ctid`,
 
     /** → blocks. */
     countBlocks: `
