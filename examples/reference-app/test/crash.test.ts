@@ -130,6 +130,11 @@ async function endEveryone(people: readonly Person[], url: string): Promise<void
   for (const person of people) await end(person, person.sessions, async () => new Response())
 }
 
+/** Sessions that have not ended for certain. */
+function alive(people: readonly Person[]): number {
+  return people.flatMap(({ sessions }) => sessions).filter(({ state }) => state !== 'ended').length
+}
+
 /** Holds the restarted app to what was acknowledged before the kill. */
 async function check(person: Person, url: string): Promise<void> {
   for (const known of person.sessions) {
@@ -170,7 +175,10 @@ test(`killed ${KILLS} times under writing load, the app loses no acknowledged se
   const begin = performance.now()
   for (let kill = 0; kill < KILLS; kill++) {
     const { child, url } = await launch()
+    const before = alive(people)
     await Promise.all(people.map(person => check(person, url)))
+    // Everybody's end is one write: it is there or it is not, also where nobody was told.
+    if (kill % EVERYONE_EVERY === 0) expect([0, before]).toContain(alive(people))
     const isEveryone = kill % EVERYONE_EVERY === EVERYONE_EVERY - 1
     const acts = isEveryone
       ? [endEveryone(people, url)]
