@@ -7,10 +7,7 @@ const MOST_IDS = 100
 /** What a store found: each id's value, or the failure to get that one. */
 export type Found<Value> = (id: string) => MaybePromise<Value | undefined>
 
-interface Waiting<Value> {
-  readonly resolve: (value: MaybePromise<Value | undefined>) => void
-  readonly reject: (error: unknown) => void
-}
+type Waiting<Value> = PromiseWithResolvers<Value | undefined>
 
 /**
  * Reads that are asked for in one turn of the event loop go to the server together: the driver's work and the round trip
@@ -19,7 +16,7 @@ interface Waiting<Value> {
  */
 export class SharedReads<Value> {
   readonly #askAll: (ids: readonly string[]) => Promise<Found<Value>>
-  #waiting = new Map<string, Waiting<Value>[]>()
+  #waiting = new Map<string, Waiting<Value>>()
 
   /** @param askAll rejects where nothing is known of any of these ids */
   constructor(askAll: (ids: readonly string[]) => Promise<Found<Value>>) {
@@ -27,24 +24,31 @@ export class SharedReads<Value> {
   }
 
   read(id: string): Promise<Value | undefined> {
-    return new Promise((resolve, reject) => {
-      // Behind all that has come in over the network: the requests of one turn are many where it matters.
-      if (this.#waiting.size === 0) setImmediate(() => this.#send())
-      const others = this.#waiting.get(id)
-      if (others === undefined) this.#waiting.set(id, [{ resolve, reject }])
-      else others.push({ resolve, reject })
-      if (this.#waiting.size === MOST_IDS) this.#send()
-    })
+    const waiting = this.#waiting.get(id) ?? this.#wait(id)
+    return waiting.promise
+  }
+
+  #wait(id: string): Waiting<Value> {
+    // Behind all that has come in over the network: the requests of one turn are many where it matters.
+    if (this.#waiting.size === 0) setImmediate(() => this.#send())
+    const waiting: Waiting<Value> = Promise.withResolvers()
+    this.#waiting.set(id, waiting)
+    if (this.#waiting.size === MOST_IDS) this.#send()
+    return waiting
   }
 
   #send(): void {
-    const waiting = this.#waiting
+    const all = this.#waiting
     this.#waiting = new Map()
     // Sent already, because there were enough of them.
-    if (waiting.size === 0) return
-    this.#askAll([...waiting.keys()]).then(
-      found => forEach(waiting, (id, each) => settle(each, id, found)),
-      error => forEach(waiting, (_, { reject }) => reject(error)),
+    if (all.size === 0) return
+    this.#askAll([...all.keys()]).then(
+      found => {
+        for (const [id, waiting] of all) settle(waiting, id, found)
+      },
+      error => {
+        for (const { reject } of all.values()) reject(error)
+      },
     )
   }
 }
@@ -56,11 +60,4 @@ function settle<Value>({ resolve, reject }: Waiting<Value>, id: string, found: F
   } catch (error) {
     reject(error)
   }
-}
-
-function forEach<Value>(
-  waiting: ReadonlyMap<string, readonly Waiting<Value>[]>,
-  act: (id: string, each: Waiting<Value>) => void,
-): void {
-  for (const [id, all] of waiting) for (const each of all) act(id, each)
 }

@@ -176,8 +176,8 @@ export function statementsFor(schema: string) {
     )} RETURNING expires_at`,
 
     /**
-     * before, limit, and a range of the table's blocks as tids → ctid of each: what idled out, and what is left of dead generations. Found
-     * by reading the blocks, since an index on `forget_at` would have to be written by every touch.
+     * before, limit, and a range of the table's blocks as tids → ctid of each: what idled out, and what is left of dead
+     * generations. Found by reading the blocks, since an index on `forget_at` would have to be written by every touch.
      */
     pruneBlocks: `${pruned(
       `ctid >= $3::tid AND ctid < $4::tid AND (forget_at < $1::bigint OR generation <> ${live})`,
