@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { within } from './clock.ts'
 import { RecentMap } from './recent-map.ts'
-import type { SessionRecord } from './record.ts'
+import { bytesInMemory, type SessionRecord } from './record.ts'
 import type { MaybePromise, SessionStore, Watch } from './store.ts'
 
 /** Bounds of the near cache. */
@@ -32,8 +32,6 @@ const machineClock: LeaseClock = { monotonic: () => performance.now(), wall: () 
 
 /** Records of ordinary size fit many times over; a few of 256 KiB must not fill the memory (law 11). */
 const MOST_BYTES = 64 * 1024 * 1024
-/** About what a record takes besides its data. */
-const RECORD_BYTES = 600
 /** Proofs asked for within one lease: so many may be late before reads become strict. */
 const PROOFS_PER_LEASE = 4
 /** A proof that is later than this many leases, and this many milliseconds, is not coming: the connection is dead and silent. */
@@ -78,7 +76,7 @@ export class NearCache {
     this.#settings = settings
     this.#listener = listener
     this.#clock = clock
-    this.#records = new RecentMap(2 * settings.max, { most: MOST_BYTES, of: record => RECORD_BYTES + record.data.length * 2 })
+    this.#records = new RecentMap(2 * settings.max, { most: MOST_BYTES, of: bytesInMemory })
     this.#started = this.#start()
     // Who does not ask hears of it through the listener.
     this.#started.catch(() => {})

@@ -143,3 +143,11 @@ function foreign(id: string, text: string): string {
   const what = text.startsWith('c') ? 'a record of another format' : 'a value that Coatcheck did not write'
   return `The store holds ${what} under the session id ${id} (${text.length} characters). Give Coatcheck a prefix, table or database of its own.`
 }
+
+/** About what a record takes besides its data. */
+const RECORD_BYTES = 600
+
+/** About what a record takes in memory, in bytes. */
+export function bytesInMemory(record: SessionRecord): number {
+  return RECORD_BYTES + 2 * record.data.length
+}

@@ -6,7 +6,7 @@ import { type Clock, type Duration, durationMs, systemClock } from '../core/cloc
 import { randomText } from '../core/crypto.ts'
 import { CoatcheckError } from '../core/errors.ts'
 import { RecentMap } from '../core/recent-map.ts'
-import type { SessionRecord } from '../core/record.ts'
+import { bytesInMemory, type SessionRecord } from '../core/record.ts'
 import { EPOCH_KEPT_MS, type Marks, type MaybePromise, type ScanPage, type SessionStore } from '../core/store.ts'
 import { judgeReplace, mayBegin } from './rules.ts'
 import { Connection, MARK_BYTES } from './sqlite/connection.ts'
@@ -22,8 +22,6 @@ export interface SqliteStoreOptions {
 /** Records that are kept parsed at most, and about how many bytes of them; half of it are those read last (law 11). */
 const KEPT_RECORDS = 40_000
 const KEPT_BYTES = 32 * 1024 * 1024
-/** About what a record takes besides its data. */
-const RECORD_BYTES = 600
 /** Rows that one transaction of a prune deletes: the lock is held for about a millisecond. */
 const PRUNE_BATCH = 200
 
@@ -58,10 +56,7 @@ class SqliteStore implements SessionStore {
   readonly #connection: Connection
   readonly #clock: Clock
   readonly #prepared = new Map<string, StatementSync>()
-  readonly #kept = new RecentMap<SessionRecord>(KEPT_RECORDS, {
-    most: KEPT_BYTES,
-    of: record => RECORD_BYTES + 2 * record.data.length,
-  })
+  readonly #kept = new RecentMap<SessionRecord>(KEPT_RECORDS, { most: KEPT_BYTES, of: bytesInMemory })
   readonly #read: StatementSync
   #keptAt: unknown
 
