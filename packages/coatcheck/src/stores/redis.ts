@@ -4,6 +4,7 @@ import { CoatcheckError, isCoatcheckError } from '../core/errors.ts'
 import type { SessionRecord } from '../core/record.ts'
 import { EPOCH_KEPT_MS, type Marks, type ScanPage, type SessionStore, type Watch } from '../core/store.ts'
 import {
+  asFirstWrite,
   isOutOfMemory,
   isReadOnly,
   linkOf,
@@ -120,7 +121,8 @@ class RedisStore implements SessionStore {
     return this.#guarded('create', async () => {
       if (!isMark(record.generation)) return 'refused'
       const key = this.#key(record.id)
-      const set = await this.#link.run(key, ['SET', key, encodeRecord(record), 'NX', 'PXAT', String(forgetAt)])
+      const write = this.#link.run(key, ['SET', key, encodeRecord(record), 'NX', 'PXAT', String(forgetAt)])
+      const set = await asFirstWrite('create', write)
       if (set === null) return 'taken'
       return (await this.#begin(record)) ? 'created' : 'refused'
     })
@@ -144,11 +146,13 @@ class RedisStore implements SessionStore {
   async #compareAndSet(record: SessionRecord, forgetAt: number, rename: boolean): Promise<Outcome> {
     const args = [encodeRecord(record), String(forgetAt), rename ? '1' : '0']
     const key = this.#key(record.id)
-    if (!this.#link.isCluster) return outcomeOf(await replaceScript.run(this.#link, [key, this.#generationKey], args))
+    const run = async (keys: [string, ...string[]], more: readonly string[] = []) =>
+      outcomeOf(await asFirstWrite('replace', replaceScript.run(this.#link, keys, [...args, ...more])))
+    if (!this.#link.isCluster) return run([key, this.#generationKey])
     // Before the record, and not beside it: a save that lands between a new generation and the carrying over of its session
     // would be told that it is gone, and be carried over all the same.
     const generation = (await this.#generation()) ?? ''
-    return outcomeOf(await replaceScript.run(this.#link, [key], [...args, generation]))
+    return run([key], [generation])
   }
 
   touch(id: string, lastSeenAt: number, forgetAt: number): Promise<void> {

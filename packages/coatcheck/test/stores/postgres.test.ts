@@ -434,6 +434,29 @@ describe.skipIf(postgres.missing)('what is wrong with a postgres server is said 
       expect(await store.read(record.id)).toEqual(record)
     }))
 
+  // Guard: in errors.ts NOT_DONE; without it these rotations count as of unknown outcome, and sign her out.
+  test.each(['lock_timeout', 'statement_timeout'])('law 6: a write rolled back by %s signs nobody in or out', setting =>
+    inSchema(async ({ store, schema }) => {
+      const hurried = postgresStore(pool(url, { options: `-c ${setting}=100` }), { schema })
+      const sessions = createSessions({ store: hurried, secret: SECRET, production: false })
+      const ended: string[] = []
+      sessions.on('session.ended', ({ reason }) => ended.push(reason))
+      const browser = new Browser()
+      await browser.login(sessions, 'alice')
+      const client = await two.connect()
+      await client.query('BEGIN')
+      await client.query(`SELECT 1 FROM ${schema}.sessions FOR UPDATE`)
+      const refused = { code: 'STORE_UNAVAILABLE', status: 503, notDone: true }
+      await expect(browser.request(sessions, ({ session }) => session.rotate())).rejects.toMatchObject(refused)
+      await expect(browser.login(sessions, 'alice')).rejects.toMatchObject(refused)
+      await client.query('ROLLBACK')
+      client.release()
+      expect(await browser.whoAmI(sessions)).toBe('alice')
+      expect(await store.listByUser('alice', 10)).toHaveLength(1)
+      expect(ended).toEqual([])
+    }),
+  )
+
   test('a session of 10 MiB where maxDataBytes allows it, and is refused whole where not', () =>
     inSchema(async ({ store }) => {
       const cart = 'x'.repeat(10 * 1024 * 1024)

@@ -33,6 +33,12 @@ const REMEDY: Readonly<Record<string, string>> = {
   ECONNRESET: 'lost the connection. The pool connects anew by itself.',
 }
 
+/**
+ * With these a statement fails before it commits, and is rolled back whole: a full disk or memory, a read-only server, a
+ * collision, a limit of time. Not here: a connection that is ended (57P01), which may come between the commit and its answer.
+ */
+const NOT_DONE = /^(53|40001|40P01|25006|22012|55P03|57014)/
+
 /** What shows that a table is not ours. */
 const FOREIGN: Readonly<Record<string, string>> = {
   42703:
@@ -48,7 +54,8 @@ export function postgresFailure(operation: string, error: unknown): CoatcheckErr
   const foreign = FOREIGN[state]
   const remedy = foreign ?? REMEDY[state] ?? REMEDY[state.slice(0, 2)] ?? unknownReason(state)
   const code: ErrorCode = foreign === undefined ? 'STORE_UNAVAILABLE' : 'FOREIGN_RECORD'
-  return new CoatcheckError(code, `The session store’s ${operation} failed: Postgres ${remedy}`, { cause: error })
+  const notDone = NOT_DONE.test(state)
+  return new CoatcheckError(code, `The session store’s ${operation} failed: Postgres ${remedy}`, { cause: error, notDone })
 }
 
 /** There is none of this name there, or one already, or its plan is no longer good: nothing has run. */

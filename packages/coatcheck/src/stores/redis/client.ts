@@ -264,7 +264,7 @@ const remedies: readonly [RegExp, string][] = [
   ],
   [READ_ONLY, 'it is a read-only replica: connect to the master, or through Sentinel'],
   [/^OOM/, 'its memory is full (maxmemory): nothing was written; give it more, or end sessions sooner'],
-  [/^MISCONF/, 'it cannot write to its disk, and so takes no writes'],
+  [/^MISCONF/, 'it cannot write to its disk, and so takes no writes: nothing was written'],
   [/^NOREPLICAS/, 'fewer replicas are connected than min-replicas-to-write asks for: nothing was written; bring one back'],
   [/^(MOVED|ASK|CROSSSLOT)/, "it is a node of a Cluster: make the client with createCluster ('redis') or Cluster ('ioredis')"],
   [
@@ -292,8 +292,20 @@ export function isReadOnly(error: unknown): boolean {
   return READ_ONLY.test(messageOf(error))
 }
 
+/**
+ * For the first write of an act: where the server refused it because its memory or disk is full, surely nothing was done. What
+ * a failover says is not among these: an earlier try of the client's may have landed on the old master.
+ */
+export async function asFirstWrite<Answer>(operation: string, write: Promise<Answer>): Promise<Answer> {
+  try {
+    return await write
+  } catch (error) {
+    throw /^(OOM|MISCONF)/.test(messageOf(error)) ? redisFailure(operation, error, true) : error
+  }
+}
+
 /** The typed error for what a client threw. */
-export function redisFailure(operation: string, cause: unknown): CoatcheckError {
+export function redisFailure(operation: string, cause: unknown, notDone = false): CoatcheckError {
   const message = messageOf(cause)
   if (/COATCHECK_FOREIGN|^WRONGTYPE/.test(message)) {
     return new CoatcheckError(
@@ -303,7 +315,7 @@ export function redisFailure(operation: string, cause: unknown): CoatcheckError 
     )
   }
   const remedy = remedies.find(([pattern]) => pattern.test(message))?.[1] ?? 'see the cause'
-  return new CoatcheckError('STORE_UNAVAILABLE', `Redis failed on ${operation}: ${remedy}.`, { cause, retryAfter: 1 })
+  return new CoatcheckError('STORE_UNAVAILABLE', `Redis failed on ${operation}: ${remedy}.`, { cause, retryAfter: 1, notDone })
 }
 
 function messageOf(error: unknown): string {
