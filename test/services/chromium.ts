@@ -9,3 +9,6 @@ const wanted = {
 export function findChromium(): Promise<Program | Missing> {
   return find(wanted)
 }
+
+/** The sandbox needs rights that root in a container has not: the browser visits nothing but what a test serves. */
+export const CHROMIUM_ARGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking']

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BrowserContextOptions, Page } from 'playwright-core'
+import { isLong } from '../../../test/long.ts'
 
 /** Where pictures of the pages go, for people to look at. Ignored by git. */
 const PICTURES = join(import.meta.dirname, '../../../node_modules/.cache/coatcheck/reference-app')
@@ -17,8 +18,9 @@ export function optionsFor({ size, scheme }: View): BrowserContextOptions {
   return { viewport: sizes[size], colorScheme: scheme }
 }
 
-/** Takes a picture of the whole page. */
+/** Takes a picture of the whole page, in test:long: it costs more than all that is judged here. */
 export async function takePicture(page: Page, name: string, { size, scheme }: View): Promise<void> {
+  if (!isLong) return
   mkdirSync(PICTURES, { recursive: true })
   const shot = () => page.screenshot({ path: join(PICTURES, `${name}-${size}-${scheme}.png`), fullPage: true })
   // On a busy machine Chromium now and then has no frame to give; the picture is judged by nobody but people.

@@ -214,9 +214,12 @@ class RedisStore implements SessionStore {
     return this.#guarded('revokeEveryone', async () => {
       const next = randomText(MARK_BYTES)
       const key = this.#generationKey
-      const previous = await this.#link.run(key, ['SET', key, next, 'GET'])
-      if (except !== undefined && previous !== null)
-        await carryOverScript.run(this.#link, [this.#key(except)], [text(previous), next])
+      if (except === undefined) await this.#link.run(key, ['SET', key, next])
+      else if (!this.#link.isCluster) await carryOverScript.run(this.#link, [this.#key(except), key], [next])
+      else {
+        const previous = await this.#link.run(key, ['SET', key, next, 'GET'])
+        if (previous !== null) await carryOverScript.run(this.#link, [this.#key(except)], [next, text(previous)])
+      }
       await this.#confirmation?.of([key])
     })
   }

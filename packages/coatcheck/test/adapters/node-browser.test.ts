@@ -1,6 +1,7 @@
 import { createSecureServer, type Http2SecureServer } from 'node:http2'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { CHROMIUM_ARGS } from '../../../../test/services/chromium.ts'
 import { service } from '../../../../test/services/service.ts'
 import {
   createSessions,
@@ -88,8 +89,10 @@ describe.skipIf(found.missing)('ASVS 3.3.1, 3.3.3: in a browser over TLS', () =>
 
   /** `--ignore-certificate-errors` for the certificate that signed itself; a Secure cookie needs TLS all the same. */
   function launch(...more: string[]): Promise<Browser> {
-    // The sandbox needs rights that root in a container has not; the browser visits nothing but the app.
-    return chromium.launch({ executablePath: found.url ?? '', args: ['--no-sandbox', '--ignore-certificate-errors', ...more] })
+    return chromium.launch({
+      executablePath: found.url ?? '',
+      args: [...CHROMIUM_ARGS, '--ignore-certificate-errors', ...more],
+    })
   }
 
   const press = async (page: Page) => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { sample } from '../../../../test/long.ts'
+import { isLong, sample } from '../../../../test/long.ts'
 import { type Engine, type StoreKind, storeKinds, TestClock, type World } from '../core/world.ts'
 import { EACH_ONCE, type Engines, TwoProcesses } from './two-processes.ts'
 
@@ -22,9 +22,14 @@ const skips: readonly { readonly law: string; readonly on: RegExp; readonly reas
   { law: 'law 11: a login beyond maxSessionsPerUser ends the oldest', on: /on memcached/, reason: 'it lists nothing' },
 ]
 
+/** What one process bounds for itself has nothing to hear of another one. */
+const BOUNDS = /law 11: (of the saves of one session|a store that never answers)/
+
 beforeEach(({ task: { fullTestName = '' }, skip }) => {
   const found = skips.find(({ law, on }) => fullTestName.endsWith(law) && on.test(fullTestName))
   if (found) skip(`NOT RUN: ${found.reason}`)
+  if (!isLong && BOUNDS.test(fullTestName))
+    skip('NOT RUN: core/laws.test.ts has it; npm run test:long runs it over two processes')
 })
 
 test('a skip does not outlive the law that it is made for', () => {

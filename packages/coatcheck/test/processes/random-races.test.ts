@@ -7,7 +7,7 @@ import type { BackendName } from './backends.ts'
 import type { SideOptions } from './side.ts'
 import { type Engines, TwoProcesses } from './two-processes.ts'
 
-const RUNS = isLong ? 300 : 100
+const RUNS = isLong ? 300 : 50
 const ACTORS = 5
 const LEASE_MS = 20_000
 

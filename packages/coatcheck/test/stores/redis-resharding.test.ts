@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { sample } from '../../../../test/long.ts'
 import { type RedisCluster, startRedisCluster } from '../../../../test/services/redis-cluster.ts'
 import type { Server } from '../../../../test/services/server.ts'
 import { service } from '../../../../test/services/service.ts'
@@ -39,9 +40,10 @@ afterEach(async () => {
 })
 afterAll(() => own?.stop())
 
-describe.skipIf(cluster.missing).each(Object.keys(clusterClients) as ClientName[])(
-  'a Cluster under the load of two processes, near caches warm in both, over %s',
-  name => {
+const over = (Object.keys(clusterClients) as ClientName[]).map(name => ({ name }))
+describe.skipIf(cluster.missing).each(sample('a Cluster that changes under near caches', over, ['redis']))(
+  'a Cluster under the load of two processes, near caches warm in both, over $name',
+  ({ name }) => {
     async function load() {
       const connection = await clusterClients[name](own.url)
       endings.push(() => connection.close())
@@ -86,7 +88,8 @@ describe.skipIf(cluster.missing).each(Object.keys(clusterClients) as ClientName[
       for (const [i, { browser, userId }] of readers.entries()) {
         const [ends, asked] = i % 2 === 0 ? [here, there] : [there, here]
         expect([await browser.whoAmI(asked), await browser.whoAmI(asked)]).toEqual([userId, userId])
-        await ends.revokeUser(userId)
+        // On a busy machine a node may take more than a second: what is refused then is asked again.
+        await vi.waitFor(() => ends.revokeUser(userId), { timeout: 20_000 })
         lags.push(await lagUntil(() => browser.whoAmI(asked), undefined, LEASE_MS))
       }
       told(`Cluster, ${name}, revoked in one process, asked in the other`, lags)

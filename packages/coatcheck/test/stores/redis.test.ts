@@ -17,6 +17,23 @@ for (const [name, connect] of Object.entries(clients)) {
     const open = () => openSpace(connect, redis.url as string)
     for (const law of storeLaws({ open, noPrune: 'Redis forgets by itself' })) test(law.name, law.run)
 
+    // Guard: in redis.ts revokeEveryone, one step but on a Cluster.
+    test('law 2: whom revokeEveryone spares is there throughout, and outlives another one at the same time', async () => {
+      const { store, second, close } = await open()
+      const other = await second()
+      const { id } = await storedRecord(store, { userId: 'admin' })
+      const gone = await storedRecord(store, { userId: 'alice' })
+      let isOver = false
+      const reading = (async () => {
+        while (!isOver) expect(await other.read(id)).toBeDefined()
+      })()
+      for (let round = 0; round < 50; round++) await Promise.all([store.revokeEveryone(id), other.revokeEveryone(id)])
+      isOver = true
+      await reading
+      expect(await store.read(gone.id)).toBeUndefined()
+      await close()
+    })
+
     // Guard: in redis.ts `#isFiled`.
     test('law 6: a repeated save of a session that outlived its epoch ends nothing', async () => {
       const { store, close } = await open()

@@ -178,17 +178,21 @@ return index
 `
 
 /**
- * Takes one record over into a new generation.
+ * Takes one record over into a new generation; where the generation is at hand, which it is not on a Cluster, sets that too, so
+ * that nobody sees the one without the other.
  *
- * KEYS: record. ARGV: the old generation, the new one. Returns 1 if there was one to take.
+ * KEYS: record, the generation or none. ARGV: the new generation, the old one if it is not at hand. Returns 1 if there was one
+ * to take.
  */
 export const CARRY_OVER = `${FIELDS}
+local generation = ARGV[2]
+if KEYS[2] then generation = redis.call('SET', KEYS[2], ARGV[1], 'GET') end
 local old = redis.call('GET', KEYS[1])
 if not old then return 0 end
 local was = fields(old)
 if not was then return foreign() end
-if was.generation ~= ARGV[1] then return 0 end
+if was.generation ~= generation then return 0 end
 local version = struct.pack('>I4', was.version + 1)
-redis.call('SET', KEYS[1], string.sub(old, 1, 8) .. version .. ARGV[2] .. string.sub(old, 21), 'KEEPTTL')
+redis.call('SET', KEYS[1], string.sub(old, 1, 8) .. version .. ARGV[1] .. string.sub(old, 21), 'KEEPTTL')
 return 1
 `
