@@ -95,7 +95,7 @@ describe.skipIf(found.missing)('in a browser', () => {
 
   test('a person confirms, changes the password, forgets it, resets it, and signs out', { timeout: 60_000 }, async () => {
     const own = dataFolder()
-    const short = await startApp(own.path, { FRESH_FOR: '1s' })
+    const short = await startApp(own.path, { FRESH_FOR: '5s' })
     const at = (path: string) => short.url + path
     const [mac, phone] = [await open({ userAgent: MAC }), await open({ userAgent: IPHONE })]
     const press = (name: string) => mac.getByRole('main').getByRole('button', { name, exact: true }).click()
@@ -114,7 +114,7 @@ describe.skipIf(found.missing)('in a browser', () => {
       await phone.waitForURL('**/dashboard')
 
       await mac.goto(at('/account/settings'))
-      await mac.waitForTimeout(1100)
+      await mac.waitForTimeout(5100)
       await mac.getByRole('textbox', { name: 'E-mail address' }).fill('hopper@example.com')
       await press('Change the address')
       expect(mac.url()).toBe(at('/account/confirm?returnTo=%2Faccount%2Fsettings'))
@@ -160,7 +160,7 @@ describe.skipIf(found.missing)('in a browser', () => {
 
   test('an administrator confirms, disables an account, and enables it again', { timeout: 60_000 }, async () => {
     const own = dataFolder()
-    const short = await startApp(own.path, { FRESH_FOR: '3s' })
+    const short = await startApp(own.path, { FRESH_FOR: '5s' })
     const [boss, person] = [await open(), await open()]
     const signInAt = async (page: Page, who: { email: string; password: string }) => {
       await page.goto(`${short.url}/login`)
@@ -174,7 +174,7 @@ describe.skipIf(found.missing)('in a browser', () => {
       await person.waitForURL('**/dashboard')
       await signInAt(boss, admin)
       await boss.goto(`${short.url}/admin`)
-      await boss.waitForTimeout(3100)
+      await boss.waitForTimeout(5100)
       await press(`Disable ${member.email}`)
       expect(boss.url()).toBe(`${short.url}/account/confirm?returnTo=%2Fadmin`)
       await person.reload()
@@ -189,7 +189,7 @@ describe.skipIf(found.missing)('in a browser', () => {
       await signInAt(person, member)
       expect(await person.getByRole('alert').textContent()).toBe('The e-mail address or the password is wrong.')
 
-      await boss.waitForTimeout(3100)
+      await boss.waitForTimeout(5100)
       await press(`Enable ${member.email}`)
       await boss.getByLabel('Password').fill(admin.password)
       await press('Confirm')
