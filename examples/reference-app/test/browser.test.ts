@@ -277,6 +277,7 @@ describe.skipIf(found.missing)('in a browser', () => {
         const page = await open({ ...optionsFor(view), javaScriptEnabled: true, userAgent: MAC })
         const main = page.getByRole('main')
         const look = async (name: string) => {
+          await page.waitForLoadState()
           await takePicture(page, name, view)
           expect({ name, overflowing: await overflowing(page), faint: await faintTexts(page) }).toEqual({
             name,

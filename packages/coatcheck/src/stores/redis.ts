@@ -4,7 +4,6 @@ import { CoatcheckError, isCoatcheckError } from '../core/errors.ts'
 import type { SessionRecord } from '../core/record.ts'
 import { EPOCH_KEPT_MS, type Marks, type ScanPage, type SessionStore, type Watch } from '../core/store.ts'
 import {
-  asFirstWrite,
   isOutOfMemory,
   isReadOnly,
   linkOf,
@@ -12,6 +11,7 @@ import {
   type RedisLink,
   type Run,
   redisFailure,
+  refusedWhole,
   Script,
 } from './redis/client.ts'
 import { Confirmation, type Wanted } from './redis/confirmation.ts'
@@ -121,8 +121,7 @@ class RedisStore implements SessionStore {
     return this.#guarded('create', async () => {
       if (!isMark(record.generation)) return 'refused'
       const key = this.#key(record.id)
-      const write = this.#link.run(key, ['SET', key, encodeRecord(record), 'NX', 'PXAT', String(forgetAt)])
-      const set = await asFirstWrite('create', write)
+      const set = await this.#link.run(key, ['SET', key, encodeRecord(record), 'NX', 'PXAT', String(forgetAt)])
       if (set === null) return 'taken'
       return (await this.#begin(record)) ? 'created' : 'refused'
     })
@@ -147,7 +146,7 @@ class RedisStore implements SessionStore {
     const args = [encodeRecord(record), String(forgetAt), rename ? '1' : '0']
     const key = this.#key(record.id)
     const run = async (keys: [string, ...string[]], more: readonly string[] = []) =>
-      outcomeOf(await asFirstWrite('replace', replaceScript.run(this.#link, keys, [...args, ...more])))
+      outcomeOf(await refusedWhole('replace', replaceScript.run(this.#link, keys, [...args, ...more])))
     if (!this.#link.isCluster) return run([key, this.#generationKey])
     // Before the record, and not beside it: a save that lands between a new generation and the carrying over of its session
     // would be told that it is gone, and be carried over all the same.
@@ -214,7 +213,7 @@ class RedisStore implements SessionStore {
     return this.#guarded('revokeEveryone', async () => {
       const next = randomText(MARK_BYTES)
       const key = this.#generationKey
-      if (except === undefined) await this.#link.run(key, ['SET', key, next])
+      if (except === undefined) await this.#link.run(key, ['SET', key, next, 'GET'])
       else if (!this.#link.isCluster) await carryOverScript.run(this.#link, [this.#key(except), key], [next])
       else {
         const previous = await this.#link.run(key, ['SET', key, next, 'GET'])

@@ -273,7 +273,9 @@ async function signIn(age: Age, stage: Stage, headers: Record<string, string> = 
   return context
 }
 
-/** The rules are one function: on the first adapter the whole table, on the others our form and a stranger's; all in test:long. */
+if (!isLong) console.log('the tables in Chromium: NOT RUN whole on Express and Hono: npm run test:long runs them')
+
+/** The rules are one function: on the first adapter the whole table, on the others our form and a stranger’s. */
 function rowsFor({ name }: Kind, rows: readonly Row[]): readonly Row[] {
   if (isLong || name === 'node:http') return rows
   return rows.filter(([sender, how]) => how === 'form' && (sender === 'our own page' || sender === 'another site'))

@@ -397,6 +397,22 @@ describe.skipIf(postgres.missing)('what a watch over Postgres hears', () => {
 })
 
 describe.skipIf(postgres.missing)('law 4: what was acknowledged while changes are told', () => {
+  // Guard: in errors.ts the exception of `flush`.
+  test('law 6: is not said not to be done if only its flush failed', async () => {
+    const pool = newPool()
+    const schema = await newSchema(pool)
+    await newWatch(pool, { schema })
+    await pool.query(
+      `CREATE FUNCTION ${schema}.pg_logical_emit_message(boolean, text, text) RETURNS text LANGUAGE plpgsql
+       AS $$ BEGIN RAISE query_canceled; END $$`,
+    )
+    const store = postgresStore(newPool({ options: `-c search_path=${schema},pg_catalog` }), { schema })
+    const record = await storedRecord(store)
+    const failed = { code: 'STORE_UNAVAILABLE', cause: { code: '57014' }, notDone: false }
+    await expect(store.replace(nextVersion(record), later())).rejects.toMatchObject(failed)
+    expect(await store.read(record.id)).toMatchObject({ version: 2 })
+  })
+
   // Guard: in postgres.ts `#flushed`. The server would write by itself ten seconds later.
   test('survives a crash of the server at that moment', async () => {
     const server = await startPostgres(['-c', 'wal_writer_delay=10s'])

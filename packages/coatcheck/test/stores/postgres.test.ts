@@ -199,7 +199,7 @@ describe.skipIf(postgres.missing)('the postgres store', () => {
     inSchema(async ({ store, schema }) => {
       const { generation } = await store.marks(null)
       const far = later()
-      // Four to a block: 600 blocks, of which one statement reads 256.
+      // Three to a block: 800 blocks, of which one statement reads 256.
       await sql(
         `INSERT INTO ${schema}.sessions
          SELECT 'id ' || i, 1, 'h', NULL, '', $1, 1, NULL, 1, $2::bigint, false, NULL, NULL, repeat('x', 1750), CASE WHEN i % 2 = 0 THEN 1 ELSE $2::bigint END
@@ -439,7 +439,7 @@ describe.skipIf(postgres.missing)('what is wrong with a postgres server is said 
   // Guard: in errors.ts NOT_DONE; without it these rotations count as of unknown outcome, and sign her out.
   test.each(['lock_timeout', 'statement_timeout'])('law 6: a write rolled back by %s signs nobody in or out', setting =>
     inSchema(async ({ store, schema }) => {
-      const hurried = postgresStore(pool(url, { options: `-c ${setting}=100` }), { schema })
+      const hurried = postgresStore(pool(url, { options: `-c ${setting}=700` }), { schema })
       const sessions = createSessions({ store: hurried, secret: SECRET, production: false })
       const ended: string[] = []
       sessions.on('session.ended', ({ reason }) => ended.push(reason))

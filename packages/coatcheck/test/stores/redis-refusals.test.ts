@@ -223,7 +223,7 @@ describe.skipIf(redis.missing).each(Object.entries(clients))('what Redis will no
     expect(await store.read(record.id)).toBeUndefined()
   }, 60_000)
 
-  // Guard: in redis/client.ts `asFirstWrite`; without it these rotations count as of unknown outcome, and sign her out.
+  // Guard: in redis/client.ts `refusedWhole`; without it these rotations count as of unknown outcome, and sign her out.
   test.each(Object.entries(filling))(
     'law 6: a %s that is full signs nobody in or out: all are who they were',
     async (_what, fill) => {
@@ -241,9 +241,9 @@ describe.skipIf(redis.missing).each(Object.entries(clients))('what Redis will no
         () => ann.request(sessions, ({ session }) => Object.assign(session, { role: 'admin' })),
         () => ann.login(sessions, 'ann'),
         () => visitor.login(sessions, 'bob'),
-        () => new Browser().login(sessions, 'cleo'),
       ])
         await expect(act()).rejects.toMatchObject(refused)
+      await expectUnavailable(() => new Browser().login(sessions, 'cleo'), 'nothing was written')
       await empty()
       expect(await ann.whoAmI(sessions)).toBe('ann')
       expect((await visitor.request(sessions)).session).toMatchObject({ cart: 'full' })

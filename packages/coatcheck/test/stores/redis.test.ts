@@ -27,8 +27,11 @@ for (const [name, connect] of Object.entries(clients)) {
       const reading = (async () => {
         while (!isOver) expect(await other.read(id)).toBeDefined()
       })()
-      for (let round = 0; round < 50; round++) await Promise.all([store.revokeEveryone(id), other.revokeEveryone(id)])
-      isOver = true
+      try {
+        for (let round = 0; round < 50; round++) await Promise.all([store.revokeEveryone(id), other.revokeEveryone(id)])
+      } finally {
+        isOver = true
+      }
       await reading
       expect(await store.read(gone.id)).toBeUndefined()
       await close()

@@ -36,6 +36,7 @@ const REMEDY: Readonly<Record<string, string>> = {
 /**
  * With these a statement fails before it commits, and is rolled back whole: a full disk or memory, a read-only server, a
  * collision, a limit of time. Not here: a connection that is ended (57P01), which may come between the commit and its answer.
+ * Nor does it hold of `flush`, which follows a write that has committed.
  */
 const NOT_DONE = /^(53|40001|40P01|25006|22012|55P03|57014)/
 
@@ -54,7 +55,7 @@ export function postgresFailure(operation: string, error: unknown): CoatcheckErr
   const foreign = FOREIGN[state]
   const remedy = foreign ?? REMEDY[state] ?? REMEDY[state.slice(0, 2)] ?? unknownReason(state)
   const code: ErrorCode = foreign === undefined ? 'STORE_UNAVAILABLE' : 'FOREIGN_RECORD'
-  const notDone = NOT_DONE.test(state)
+  const notDone = operation !== 'flush' && NOT_DONE.test(state)
   return new CoatcheckError(code, `The session store’s ${operation} failed: Postgres ${remedy}`, { cause: error, notDone })
 }
 

@@ -252,8 +252,9 @@ function withSize(error: unknown, args: readonly Argument[]): unknown {
 
 const CONNECTION_LOST = /ECONNREFUSED|ENOTFOUND|ETIMEDOUT|ECONNRESET|EPIPE|closed|disconnect|offline|root nodes are unavailable/i
 
-/** From within a script Redis 6 says it in the midst of its own words. */
+/** From within a script Redis 6 says these in the midst of its own words. */
 const READ_ONLY = /\bREADONLY\b/
+const OUT_OF_MEMORY = /\bOOM\b/
 
 /** What each of the server's refusals means, and what to do. */
 const remedies: readonly [RegExp, string][] = [
@@ -263,7 +264,7 @@ const remedies: readonly [RegExp, string][] = [
     'its user may not run a command that Coatcheck needs: see docs/stores/redis.md for the list',
   ],
   [READ_ONLY, 'it is a read-only replica: connect to the master, or through Sentinel'],
-  [/^OOM/, 'its memory is full (maxmemory): nothing was written; give it more, or end sessions sooner'],
+  [OUT_OF_MEMORY, 'its memory is full (maxmemory): nothing was written; give it more, or end sessions sooner'],
   [/^MISCONF/, 'it cannot write to its disk, and so takes no writes: nothing was written'],
   [/^NOREPLICAS/, 'fewer replicas are connected than min-replicas-to-write asks for: nothing was written; bring one back'],
   [/^(MOVED|ASK|CROSSSLOT)/, "it is a node of a Cluster: make the client with createCluster ('redis') or Cluster ('ioredis')"],
@@ -284,7 +285,7 @@ const remedies: readonly [RegExp, string][] = [
 
 /** True if the server refused a write because its memory is full. */
 export function isOutOfMemory(error: unknown): boolean {
-  return /^OOM/.test(messageOf(error))
+  return OUT_OF_MEMORY.test(messageOf(error))
 }
 
 /** True if the server refused a write because it is a replica. */
@@ -293,10 +294,11 @@ export function isReadOnly(error: unknown): boolean {
 }
 
 /**
- * For the first write of an act: where the server refused it because its memory or disk is full, surely nothing was done. What
- * a failover says is not among these: an earlier try of the client's may have landed on the old master.
+ * For a compare-and-set that is the first write of an act: where the server refused it because its memory or disk is full, surely
+ * nothing was done. (Redis 7 and later say so. Redis 6.2 wraps the words, and looks at its disk again in the midst of a script.)
+ * What a failover says is not among these: an earlier try of the client's may have landed on the old master.
  */
-export async function asFirstWrite<Answer>(operation: string, write: Promise<Answer>): Promise<Answer> {
+export async function refusedWhole<Answer>(operation: string, write: Promise<Answer>): Promise<Answer> {
   try {
     return await write
   } catch (error) {
