@@ -299,7 +299,7 @@ describe.skipIf(postgres.missing)('what a watch over Postgres hears', () => {
     const writer = await newWriter()
     await writer.query('BEGIN')
     await writer.query(`DELETE FROM ${schema}.sessions WHERE id = $1`, [record.id])
-    await expect(newWatch(pool, { schema, timeoutMs: 500 })).rejects.toMatchObject({
+    await expect(newWatch(pool, { schema, timeoutMs: 4000 })).rejects.toMatchObject({
       code: 'STORE_UNAVAILABLE',
       message: expect.stringMatching(/open since before the watch/),
     })
