@@ -18,6 +18,8 @@ export function optionsFor({ size, scheme }: View): BrowserContextOptions {
   return { viewport: sizes[size], colorScheme: scheme }
 }
 
+if (!isLong) console.log('pictures of the pages: NOT TAKEN: npm run test:long takes them')
+
 /** Takes a picture of the whole page, in test:long: it costs more than all that is judged here. */
 export async function takePicture(page: Page, name: string, { size, scheme }: View): Promise<void> {
   if (!isLong) return

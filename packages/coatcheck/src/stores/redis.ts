@@ -213,11 +213,11 @@ class RedisStore implements SessionStore {
     return this.#guarded('revokeEveryone', async () => {
       const next = randomText(MARK_BYTES)
       const key = this.#generationKey
-      if (except === undefined) await this.#link.run(key, ['SET', key, next, 'GET'])
-      else if (!this.#link.isCluster) await carryOverScript.run(this.#link, [this.#key(except), key], [next])
+      const spared = except === undefined ? undefined : this.#key(except)
+      if (spared !== undefined && !this.#link.isCluster) await carryOverScript.run(this.#link, [spared, key], [next])
       else {
         const previous = await this.#link.run(key, ['SET', key, next, 'GET'])
-        if (previous !== null) await carryOverScript.run(this.#link, [this.#key(except)], [next, text(previous)])
+        if (spared !== undefined && previous !== null) await carryOverScript.run(this.#link, [spared], [next, text(previous)])
       }
       await this.#confirmation?.of([key])
     })

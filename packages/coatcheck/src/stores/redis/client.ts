@@ -264,9 +264,9 @@ const remedies: readonly [RegExp, string][] = [
     'its user may not run a command that Coatcheck needs: see docs/stores/redis.md for the list',
   ],
   [READ_ONLY, 'it is a read-only replica: connect to the master, or through Sentinel'],
-  [OUT_OF_MEMORY, 'its memory is full (maxmemory): nothing was written; give it more, or end sessions sooner'],
-  [/^MISCONF/, 'it cannot write to its disk, and so takes no writes: nothing was written'],
-  [/^NOREPLICAS/, 'fewer replicas are connected than min-replicas-to-write asks for: nothing was written; bring one back'],
+  [OUT_OF_MEMORY, 'its memory is full (maxmemory), and it takes no more: give it more, or end sessions sooner'],
+  [/^MISCONF/, 'it cannot write to its disk, and so takes no writes: free the disk'],
+  [/^NOREPLICAS/, 'fewer replicas are connected than min-replicas-to-write asks for, and it takes no writes: bring one back'],
   [/^(MOVED|ASK|CROSSSLOT)/, "it is a node of a Cluster: make the client with createCluster ('redis') or Cluster ('ioredis')"],
   [
     /^(CLUSTERDOWN|TRYAGAIN|MASTERDOWN|LOADING|BUSY)/,
