@@ -73,9 +73,8 @@ async function expectUnavailable(act: () => unknown, saying: string): Promise<vo
 }
 
 describe.skipIf(redis.missing).each(Object.entries(unconnected))('a URL that is wrong, over %s', (_name, make) => {
-  const storeAt = (url: string) => redisStore(make(url), { timeoutMs: TIMEOUT_MS })
-  const acts = (url: string) => {
-    const store = storeAt(url)
+  const acts = (url: string, timeoutMs = TIMEOUT_MS) => {
+    const store = redisStore(make(url), { timeoutMs })
     return [
       () => store.read('id'),
       () => store.marks(null),
@@ -107,7 +106,8 @@ describe.skipIf(redis.missing).each(Object.entries(unconnected))('a URL that is 
 
   test('a database that there is not: never another one', async () => {
     const server = await started()
-    for (const act of acts(`${server.url}/99`)) {
+    // `redis` tries again and again, after up to two seconds, and answers what waits each time.
+    for (const act of acts(`${server.url}/99`, 10_000)) {
       const error = await (async () => act())().catch(error => error)
       expect(error).toMatchObject({
         code: 'STORE_UNAVAILABLE',

@@ -280,7 +280,7 @@ const remedies: readonly [RegExp, string][] = [
   ],
   [/unknown command|syntax error/i, 'it does not know a command that Coatcheck needs: Redis 6.2 or later, or Valkey'],
   [/database|DB index|SELECT/i, 'the database number is wrong; a Cluster has none but 0'],
-  [CONNECTION_LOST, 'it cannot be reached: check the URL, and that the client is connected'],
+  [CONNECTION_LOST, "it cannot be reached: check the URL, that the client is connected, and what its 'error' listener was told"],
 ]
 
 /** True if the server refused a write because its memory is full. */
