@@ -20,7 +20,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const options = readScaleOptions(process.argv.slice(2))
 const findings = await measure(options)
 process.stdout.write(`\n${scaleMarkdown(findings)}`)
-if (options.write) await write(findings)
+if (options.write) await write(findings, options.suffix)
 if (findings.missing.size > 0) process.exitCode = 1
 
 async function measure(options: ScaleOptions): Promise<ScaleFindings> {
@@ -77,9 +77,9 @@ async function stopAll(): Promise<void> {
   await Promise.all(servers.map(server => server.stop()))
 }
 
-async function write(all: ScaleFindings): Promise<void> {
+async function write(all: ScaleFindings, suffix: string): Promise<void> {
   const folder = new URL('../results/', import.meta.url)
-  const name = `${new Date().toISOString().slice(0, 10)}-scale`
+  const name = `${new Date().toISOString().slice(0, 10)}-scale${suffix}`
   const json = { ...all, missing: Object.fromEntries(all.missing), asked: scaleVerdicts(all) }
   await mkdir(folder, { recursive: true })
   await writeFile(new URL(`${name}.md`, folder), scaleMarkdown(all))

@@ -69,3 +69,8 @@ test('a number of sessions that will not do is refused', () => {
   expect(() => readScaleOptions(['--sessions', 'many'])).toThrow(/whole number/)
   expect(() => readScaleOptions(['--only', 'mongo'])).toThrow(/postgres or redis/)
 })
+
+test("one store's run is written under a name of its own, or the other's figures of that day were lost", () => {
+  expect(readScaleOptions([])).toMatchObject({ write: true, suffix: '' })
+  expect(readScaleOptions(['--only', 'redis', '--write'])).toMatchObject({ write: true, suffix: '-redis' })
+})

@@ -13,6 +13,8 @@ export interface ScaleOptions {
   /** How long it is served without a prune, to compare with. */
   readonly serveMs: number
   readonly write: boolean
+  /** What the results' file is called after the day: one store's run never takes the place of both. */
+  readonly suffix: string
 }
 
 const SESSIONS = 10_000_000
@@ -43,5 +45,6 @@ export function readScaleOptions(args: readonly string[]): ScaleOptions {
     touches: Math.min(100_000, Math.floor(sessions / 2)),
     serveMs: isFull ? 20_000 : 2000,
     write: values.write ?? (isFull && values.only === undefined),
+    suffix: values.only === undefined ? '' : `-${values.only}`,
   }
 }

@@ -323,8 +323,8 @@ describe.skipIf(memcached.missing)('typed errors that say what to do', () => {
     closing.push(server.stop)
     const client = new MemcacheClient({ server: new URL(server.url).host, cmdTimeout: 600_000 })
     closing.push(() => client.shutdown())
+    const record = await storedRecord(memcachedStore(client), { userId: 'alice' })
     const store = memcachedStore(client, { timeoutMs: 300 })
-    const record = await storedRecord(store, { userId: 'alice' })
     server.pause()
     for (const act of [
       () => store.read(record.id),

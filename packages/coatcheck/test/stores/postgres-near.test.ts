@@ -355,7 +355,7 @@ describe.skipIf(postgres.missing)('what a watch over Postgres hears', () => {
 
   test('a pool of one connection, which listening would use up, is refused with what to do', async () => {
     const { schema } = await watched()
-    await expect(newWatch(newPool({ max: 1 }), { schema, timeoutMs: 500 })).rejects.toMatchObject({
+    await expect(newWatch(newPool({ max: 1 }), { schema, timeoutMs: 4000 })).rejects.toMatchObject({
       code: 'STORE_UNAVAILABLE',
       message: expect.stringMatching(/raise the pool’s max/),
     })

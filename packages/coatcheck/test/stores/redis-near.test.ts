@@ -61,7 +61,7 @@ describe.skipIf(redis.missing).each(Object.keys(clients) as ClientName[])(
       endings.push(() => elsewhere.stop())
       const connection = await splitClients[name](url, elsewhere.url)
       endings.push(() => connection.close())
-      const store = redisStore(connection.client, { prefix: `test:${randomUUID()}:`, timeoutMs: 500 })
+      const store = redisStore(connection.client, { prefix: `test:${randomUUID()}:`, timeoutMs: 1000 })
       await store.marks(null)
       expect(await codeOf(() => store.watch?.(() => {}))).toBe('STORE_UNAVAILABLE')
     })

@@ -252,9 +252,11 @@ function withSize(error: unknown, args: readonly Argument[]): unknown {
 
 const CONNECTION_LOST = /ECONNREFUSED|ENOTFOUND|ETIMEDOUT|ECONNRESET|EPIPE|closed|disconnect|offline|root nodes are unavailable/i
 
-/** From within a script Redis 6 says these in the midst of its own words. */
+// From within a script Redis 6 says these in the midst of its own words.
 const READ_ONLY = /\bREADONLY\b/
 const OUT_OF_MEMORY = /\bOOM\b/
+const DISK_FAILS = /\bMISCONF\b/
+const FOREIGN = /COATCHECK_FOREIGN|\bWRONGTYPE\b/
 
 /** What each of the server's refusals means, and what to do. */
 const remedies: readonly [RegExp, string][] = [
@@ -265,8 +267,8 @@ const remedies: readonly [RegExp, string][] = [
   ],
   [READ_ONLY, 'it is a read-only replica: connect to the master, or through Sentinel'],
   [OUT_OF_MEMORY, 'its memory is full (maxmemory), and it takes no more: give it more, or end sessions sooner'],
-  [/^MISCONF/, 'it cannot write to its disk, and so takes no writes: free the disk'],
-  [/^NOREPLICAS/, 'fewer replicas are connected than min-replicas-to-write asks for, and it takes no writes: bring one back'],
+  [DISK_FAILS, 'it cannot write to its disk, and so takes no writes: free the disk'],
+  [/\bNOREPLICAS\b/, 'fewer replicas are connected than min-replicas-to-write asks for, and it takes no writes: bring one back'],
   [/^(MOVED|ASK|CROSSSLOT)/, "it is a node of a Cluster: make the client with createCluster ('redis') or Cluster ('ioredis')"],
   [
     /^(CLUSTERDOWN|TRYAGAIN|MASTERDOWN|LOADING|BUSY)/,
@@ -295,21 +297,22 @@ export function isReadOnly(error: unknown): boolean {
 
 /**
  * For a compare-and-set that is the first write of an act: where the server refused it because its memory or disk is full, surely
- * nothing was done. (Redis 7 and later say so. Redis 6.2 wraps the words, and looks at its disk again in the midst of a script.)
- * What a failover says is not among these: an earlier try of the client's may have landed on the old master.
+ * nothing was done. (It looks at its memory until a script's first write, and what it knows of its disk stays as it is while one
+ * runs.) What a failover says is not among these: an earlier try of the client's may have landed on the old master.
  */
 export async function refusedWhole<Answer>(operation: string, write: Promise<Answer>): Promise<Answer> {
   try {
     return await write
   } catch (error) {
-    throw /^(OOM|MISCONF)/.test(messageOf(error)) ? redisFailure(operation, error, true) : error
+    const message = messageOf(error)
+    throw OUT_OF_MEMORY.test(message) || DISK_FAILS.test(message) ? redisFailure(operation, error, true) : error
   }
 }
 
 /** The typed error for what a client threw. */
 export function redisFailure(operation: string, cause: unknown, notDone = false): CoatcheckError {
   const message = messageOf(cause)
-  if (/COATCHECK_FOREIGN|^WRONGTYPE/.test(message)) {
+  if (FOREIGN.test(message)) {
     return new CoatcheckError(
       'FOREIGN_RECORD',
       "Redis holds another application's value under a key of ours. Give Coatcheck a prefix or a database of its own.",
