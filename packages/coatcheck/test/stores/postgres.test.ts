@@ -74,28 +74,37 @@ describe.skipIf(postgres.missing)('the postgres store', () => {
     'updates rows in place: touches and saves write no index',
     () =>
       inSchema(async ({ store, schema }) => {
-        const records = await Promise.all(Array.from({ length: 50 }, () => storedRecord(store, { userId: 'alice' })))
-        for (let i = 1; i <= 10; i++) for (const { id, lastSeenAt } of records) await store.touch(id, lastSeenAt + i, later() + i)
-        for (const record of records) expect(await store.replace(nextVersion(record, { data: '{"a":1}' }), later())).toBe('saved')
-        // The counts of a connection that is still busy come later.
-        await expect
-          .poll(
-            async () =>
-              (
-                await sql(
-                  `SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE schemaname = '${schema}' AND relname = 'sessions'`,
-                )
-              )[0],
-            { timeout: 15_000, interval: 200 },
+        const counts = async () => {
+          const [row] = await sql(
+            `SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE schemaname = '${schema}' AND relname = 'sessions'`,
           )
-          .toMatchObject({ n_tup_upd: '550' })
-        const [counts] = await sql(
-          `SELECT n_tup_hot_upd AS hot FROM pg_stat_user_tables WHERE schemaname = '${schema}' AND relname = 'sessions'`,
-        )
-        console.log(`postgres: ${counts.hot} of 550 updates were HOT`)
-        expect(Number(counts.hot)).toBeGreaterThan(500)
+          return { all: Number(row.n_tup_upd), hot: Number(row.n_tup_hot_upd) }
+        }
+        /** How many of 550 wrote no index. */
+        const round = async () => {
+          const before = await counts()
+          const records = await Promise.all(Array.from({ length: 50 }, () => storedRecord(store, { userId: 'alice' })))
+          for (let i = 1; i <= 10; i++)
+            for (const { id, lastSeenAt } of records) await store.touch(id, lastSeenAt + i, later() + i)
+          for (const record of records)
+            expect(await store.replace(nextVersion(record, { data: '{"a":1}' }), later())).toBe('saved')
+          let now = before
+          const updated = async () => {
+            now = await counts()
+            return now.all - before.all
+          }
+          // The counts of a connection that is still busy come later.
+          await expect.poll(updated, { timeout: 15_000, interval: 200 }).toBe(550)
+          const hot = now.hot - before.hot
+          console.log(`postgres: ${hot} of 550 updates were HOT`)
+          return hot
+        }
+        // A page has no room while another test's transaction may still see its old rows: then they are tried again.
+        let hot = 0
+        for (let tries = 0; hot <= 500 && tries < 5; tries++) hot = await round()
+        expect(hot).toBeGreaterThan(500)
       }),
-    30_000,
+    60_000,
   )
 
   // Guard: in postgres/reads.ts setImmediate.
