@@ -18,6 +18,7 @@ import {
 } from './mongo/document.ts'
 import { watchCollection } from './mongo/watch.ts'
 import { judgeReplace, mayBegin } from './rules.ts'
+import { type Found, SharedReads } from './shared-reads.ts'
 
 export type { MongoChangeStream, MongoCollection, MongoDb, MongoDocument } from './mongo/client.ts'
 
@@ -40,8 +41,9 @@ const ENDED_KEPT = 16
 /**
  * Sessions in MongoDB (6.0 and later), over a database of a client that you make and close: `client.db()` of `mongodb` 7.
  *
- * A strict read is one command. A login writes its record, then looks at the marks, then files the record under its
- * person; a revocation writes its mark, then deletes. A crash between two of these steps leaves what nobody can use.
+ * A strict read is one command, which the reads of one turn of the event loop share. A login writes its record, then looks
+ * at the marks, then files the record under its person; a revocation writes its mark, then deletes. A crash between two of
+ * these steps leaves what nobody can use.
  *
  * ```ts
  * const client = await new MongoClient(process.env.MONGODB_URL).connect()
@@ -85,13 +87,15 @@ interface Sight {
 class MongoStore implements SessionStore {
   readonly name = 'mongo'
   readonly #link: MongoLink
+  readonly #reads: SharedReads<SessionRecord>
 
   constructor(link: MongoLink) {
     this.#link = link
+    this.#reads = new SharedReads(ids => this.#readAll(ids))
   }
 
-  async read(id: string): Promise<SessionRecord | undefined> {
-    return aliveIn(await this.#look('read', id, null))
+  read(id: string): Promise<SessionRecord | undefined> {
+    return this.#reads.read(id)
   }
 
   async create(record: SessionRecord, forgetAt: number): Promise<'created' | 'taken' | 'refused'> {
@@ -242,18 +246,28 @@ class MongoStore implements SessionStore {
     return record.userId === null || this.#link.update(operation, written, { $unset: { pending: '' } })
   }
 
-  /** The record and the marks, by one command. */
+  async #readAll(ids: readonly string[]): Promise<Found<SessionRecord>> {
+    const found = await this.#find('read', ids, null)
+    const [documents, marks] = [new Map(found.map(document => [document._id, document])), marksOf(found)]
+    return id => aliveIn(sightOf(documents.get(id), marks))
+  }
+
   async #look(operation: string, id: string, userId: string | null): Promise<Sight> {
-    const wanted = [id, GENERATION, ...(userId === null ? [] : [epochOf(userId)])]
-    const found = await this.#link.find(operation, { _id: { $in: wanted } })
-    const document = found.find(({ _id }) => _id === id)
-    const marks = marksOf(found)
-    return { stored: document && recordAt(marks.generation, document), pending: document?.pending !== undefined, marks }
+    const found = await this.#find(operation, [id], userId)
+    return sightOf(
+      found.find(({ _id }) => _id === id),
+      marksOf(found),
+    )
   }
 
   async #marks(operation: string, userId: string | null): Promise<Marks> {
-    const wanted = [GENERATION, ...(userId === null ? [] : [epochOf(userId)])]
-    return marksOf(await this.#link.find(operation, { _id: { $in: wanted } }))
+    return marksOf(await this.#find(operation, [], userId))
+  }
+
+  /** Records and the marks beside them, by one command. */
+  #find(operation: string, ids: readonly string[], userId: string | null): Promise<readonly MongoDocument[]> {
+    const marks = [GENERATION, ...(userId === null ? [] : [epochOf(userId)])]
+    return this.#link.find(operation, { _id: { $in: [...ids, ...marks] } })
   }
 
   async #generation(operation: string): Promise<string | undefined> {
@@ -265,6 +279,10 @@ class MongoStore implements SessionStore {
     const [mark] = await this.#link.find(operation, { _id: GENERATION })
     return Array.isArray(mark?.ended) ? mark.ended : []
   }
+}
+
+function sightOf(document: MongoDocument | undefined, marks: Marks): Sight {
+  return { stored: document && recordAt(marks.generation, document), pending: document?.pending !== undefined, marks }
 }
 
 function aliveIn({ stored, marks }: Sight): SessionRecord | undefined {

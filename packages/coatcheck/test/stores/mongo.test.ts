@@ -253,6 +253,10 @@ describe.skipIf(here === undefined)('the mongo store over a replica set', () => 
     expect(await cost(() => store.create(login, later()))).toBe('insert find update')
     expect(await cost(() => store.replace(promoted, later()))).toBe('update find find update find update')
     expect(await cost(() => store.read(login.id))).toBe('find')
+    // Guard: in shared-reads.ts setImmediate.
+    expect(await cost(() => Promise.all([login.id, visit.id, 'none'].map(id => store.read(id))))).toBe('find')
+    // 150 ids, 100 to a command.
+    expect(await cost(() => Promise.all(Array.from({ length: 150 }, (_, i) => store.read(`none ${i}`))))).toBe('find find')
     expect(await cost(() => store.touch(login.id, later(), later()))).toBe('update')
     expect(await cost(() => store.replace(nextVersion(login, { data: '{"a":1}' }), later()))).toBe('update find')
     const ofFew = await cost(() => store.revokeEveryone())
@@ -351,7 +355,11 @@ describe.skipIf(here === undefined)('the mongo store over a replica set', () => 
       const record = await storedRecord(store, { userId: 'alice' })
       await documents.updateOne({ _id: record.id }, { $set: broken })
       const foreign = { code: 'FOREIGN_RECORD', message: expect.stringMatching(/collection of its own/) }
-      await expect(Promise.resolve(store.read(record.id))).rejects.toMatchObject(foreign)
+      const ours = await storedRecord(store)
+      const [read, shared, none] = await Promise.allSettled([record.id, ours.id, 'none'].map(id => store.read(id)))
+      expect(read).toMatchObject({ status: 'rejected', reason: foreign })
+      // Nobody who shares the command.
+      expect([shared, none]).toMatchObject([{ value: ours }, { status: 'fulfilled', value: undefined }])
       await expect(store.scan(null, 9)).rejects.toMatchObject(foreign)
     }),
   )
