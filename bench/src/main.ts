@@ -52,6 +52,7 @@ function neededBy({ subjects, parts }: BenchOptions): readonly StoreUrl[] {
   const byParts: StoreUrl[] = [
     ...(parts.includes('revocation-redis') ? ['REDIS_URL' as const] : []),
     ...(parts.includes('revocation-postgres') ? ['DATABASE_URL' as const] : []),
+    ...(parts.includes('revocation-mongo') ? ['MONGODB_URL' as const] : []),
   ]
   return [...bySubjects, ...byParts]
 }
@@ -69,6 +70,7 @@ async function measureParts(
   const found = [
     await part('revocation-redis', () => measureRevocation('redis', revocations, cores)),
     await part('revocation-postgres', () => measureRevocation('postgres', revocations, cores)),
+    await part('revocation-mongo', () => measureRevocation('mongo', revocations, cores)),
   ]
   return {
     revocations: found.filter(one => one !== undefined),

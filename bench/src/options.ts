@@ -21,7 +21,7 @@ export interface BenchOptions {
 }
 
 /** Measurements that are not of one subject, by their names for `--only`. */
-const PARTS = ['revocation-redis', 'revocation-postgres', 'bytes', 'logins'] as const
+const PARTS = ['revocation-redis', 'revocation-postgres', 'revocation-mongo', 'bytes', 'logins'] as const
 export type Part = (typeof PARTS)[number]
 
 const FULL: Schedule = { starts: 3, rounds: 12, sliceMs: 300, warmMs: 100, firstWarmMs: 2000, connections: 32 }

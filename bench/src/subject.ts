@@ -44,7 +44,7 @@ export const FAMILIES = ['express', 'hono', 'fastify'] as const
 export type Family = (typeof FAMILIES)[number]
 
 /** The environment variables that name the servers. */
-export type StoreUrl = 'REDIS_URL' | 'DATABASE_URL'
+export type StoreUrl = 'REDIS_URL' | 'DATABASE_URL' | 'MONGODB_URL' | 'MEMCACHED_URL'
 
 /** How many people are signed in at once; requests go round all of them. */
 export const PEOPLE = 1000

@@ -3,14 +3,24 @@ import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { service } from '../../test/services/service.ts'
+import { startStoreServer } from '../src/processes/store-servers.ts'
 import type { StoreUrl, Subject } from '../src/subject.ts'
 import { SUBJECTS, startSubject } from '../src/subjects.ts'
 
 const [redis, postgres] = [await service('redis'), await service('postgres')]
+const [mongo, memcached] = [await service('mongo'), await service('memcached')]
+/** Near caches need a replica set, which the tests' own server is not. */
+const set = mongo.missing ? undefined : await startStoreServer('MONGODB_URL', undefined)
 const PEOPLE = 20
-const servers: Record<StoreUrl, typeof redis> = { REDIS_URL: redis, DATABASE_URL: postgres }
+const servers: Record<StoreUrl, typeof redis> = {
+  REDIS_URL: redis,
+  DATABASE_URL: postgres,
+  MONGODB_URL: mongo.missing === undefined && set && 'url' in set ? { ...mongo, url: set.url } : mongo,
+  MEMCACHED_URL: memcached,
+}
+afterAll(() => set && 'url' in set && set.stop())
 for (const [name, { url }] of Object.entries(servers)) if (url !== undefined) process.env[name] = url
 
 for (const { name, family, needs } of SUBJECTS) {

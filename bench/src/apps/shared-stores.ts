@@ -1,6 +1,10 @@
 import type { SessionStore } from 'coatcheck'
+import { memcachedStore } from 'coatcheck/memcached'
+import { ensureIndexes, mongoStore } from 'coatcheck/mongo'
 import { migrate, postgresStore } from 'coatcheck/postgres'
 import { redisStore } from 'coatcheck/redis'
+import { MemcacheClient } from 'memcache-client'
+import { MongoClient } from 'mongodb'
 import { Pool } from 'pg'
 import { createClient } from 'redis'
 
@@ -11,7 +15,7 @@ export interface SharedStore {
 }
 
 /** The kinds that are measured. */
-export type SharedKind = 'redis' | 'postgres'
+export type SharedKind = 'redis' | 'postgres' | 'mongo' | 'memcached'
 
 /** Where the subjects with a near cache keep their sessions. */
 export const NEAR_CORNER = 'bench_near'
@@ -36,10 +40,17 @@ export function postgresPool(url = process.env.DATABASE_URL): Pool {
 /**
  * Ours over the bench's server of this kind, in a corner of its own. Processes that name the same corner share it.
  *
- * @param corner small letters and underscores: the prefix of the keys, or the schema
+ * @param corner small letters and underscores: the prefix of the keys, the schema or the collection
  */
 export function sharedStore(kind: SharedKind, corner: string): Promise<SharedStore> {
-  return kind === 'redis' ? overRedis(corner) : overPostgres(corner)
+  return MAKERS[kind](corner)
+}
+
+const MAKERS: Readonly<Record<SharedKind, (corner: string) => Promise<SharedStore>>> = {
+  redis: overRedis,
+  postgres: overPostgres,
+  mongo: overMongo,
+  memcached: overMemcached,
 }
 
 async function overRedis(corner: string): Promise<SharedStore> {
@@ -53,11 +64,28 @@ async function overPostgres(schema: string): Promise<SharedStore> {
   return { store: postgresStore(pool, { schema }), close: () => pool.end() }
 }
 
+async function overMongo(collection: string): Promise<SharedStore> {
+  const client = await new MongoClient(process.env.MONGODB_URL!).connect()
+  await ensureIndexes(client.db('bench'), { collection })
+  return { store: mongoStore(client.db('bench'), { collection }), close: () => client.close() }
+}
+
+async function overMemcached(corner: string): Promise<SharedStore> {
+  const client = memcachedClient()
+  return { store: memcachedStore(client, { prefix: `${corner}:` }), close: async () => client.shutdown() }
+}
+
+function memcachedClient(): MemcacheClient {
+  return new MemcacheClient({ server: new URL(process.env.MEMCACHED_URL!).host })
+}
+
 /** What stands behind the stores, and the settings that matter. */
 export async function storeVersions(): Promise<string> {
   const versions = [
     ...(process.env.REDIS_URL ? [await redisVersion()] : []),
     ...(process.env.DATABASE_URL ? [await postgresVersion()] : []),
+    ...(process.env.MONGODB_URL ? [await mongoVersion()] : []),
+    ...(process.env.MEMCACHED_URL ? [await memcachedVersion()] : []),
   ]
   return versions.join('; ') || 'none'
 }
@@ -81,4 +109,18 @@ async function postgresVersion(): Promise<string> {
   ]
   await pool.end()
   return `Postgres ${settings.join(', ')}`
+}
+
+async function mongoVersion(): Promise<string> {
+  const client = await new MongoClient(process.env.MONGODB_URL!).connect()
+  const { version } = await client.db('admin').command({ buildInfo: 1 })
+  await client.close()
+  return `MongoDB ${version}`
+}
+
+async function memcachedVersion(): Promise<string> {
+  const client = memcachedClient()
+  const [, version] = await client.version()
+  client.shutdown()
+  return `memcached ${version}`
 }

@@ -77,6 +77,9 @@ const SUBJECTS = [
   'express-coatcheck-postgres-near',
   'express-coatcheck-postgres',
   'express-session-postgres',
+  'express-coatcheck-mongo-near',
+  'express-coatcheck-mongo',
+  'express-coatcheck-memcached',
 ]
 
 function requestsTable(row: RowOf): string {
@@ -110,11 +113,13 @@ const BYTES = [
 const NOT_MEASURED = 'Not measured yet.'
 
 function revocationTable(all: ReturnType<typeof allResults>): string {
-  const found = latest(all, ({ revocations }) => (revocations?.length ? revocations : undefined))
-  if (found === undefined) return NOT_MEASURED
-  const lines = found.value.map(({ store, refused, bare }) => {
-    return [store, ...[refused.p50, refused.p99, refused.max, bare.p99].map(ms => ms.toFixed(1)), link(found)]
+  const lines = (['redis', 'postgres', 'mongo'] as const).flatMap(store => {
+    const found = latest(all, ({ revocations }) => revocations?.find(one => one.store === store))
+    if (found === undefined) return []
+    const { refused, bare } = found.value
+    return [[store, ...[refused.p50, refused.p99, refused.max, bare.p99].map(ms => ms.toFixed(1)), link(found)]]
   })
+  if (lines.length === 0) return NOT_MEASURED
   return table(['ms', 'p50', 'p99', 'max', 'bare round trip, p99', 'from'], lines).join('\n')
 }
 

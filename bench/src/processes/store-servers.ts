@@ -1,20 +1,31 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { MongoClient } from 'mongodb'
 import type { Missing } from '../../../test/services/machine.ts'
+import { memcachedRecipe } from '../../../test/services/memcached.ts'
+import { mongoRecipe } from '../../../test/services/mongo.ts'
 import { postgresRecipe } from '../../../test/services/postgres.ts'
 import { redisRecipe } from '../../../test/services/redis.ts'
 import { type Recipe, type Server, startServer } from '../../../test/services/server.ts'
 import type { StoreUrl } from '../subject.ts'
 import { pinned } from './cores.ts'
 
+/** A set of one: near caches listen to its change streams. */
+const SET = 'bench'
+
 /** How each server that subjects share comes to be here; `args` are its program's own. */
 const RECIPES: Readonly<Record<StoreUrl, (args?: readonly string[]) => Promise<Recipe | Missing>>> = {
   REDIS_URL: redisRecipe,
   DATABASE_URL: postgresRecipe,
+  MONGODB_URL: replicaSetRecipe,
+  MEMCACHED_URL: memcachedRecipe,
 }
 
 /** As the servers come from their makers: Postgres waits for the disk at each commit, Redis keeps no log. Tests set both otherwise. */
 const AS_SHIPPED: Readonly<Record<StoreUrl, readonly string[]>> = {
   REDIS_URL: ['--appendonly', 'no'],
   DATABASE_URL: ['-c', 'fsync=on'],
+  MONGODB_URL: [],
+  MEMCACHED_URL: [],
 }
 
 /** Servers of our own, whose addresses stand in the environment. */
@@ -57,5 +68,22 @@ export async function startStoreServer(
 ): Promise<Server | Missing> {
   const recipe = await RECIPES[url](args)
   if ('missing' in recipe) return recipe
-  return startServer({ ...recipe, command: place => [...pinned(core), ...recipe.command(place)] as [string, ...string[]] })
+  const command: Recipe['command'] = place => [...pinned(core), ...recipe.command(place)] as [string, ...string[]]
+  const server = await startServer({ ...recipe, command })
+  if (url === 'MONGODB_URL') await initiate(`127.0.0.1:${server.port}`)
+  return server
+}
+
+async function replicaSetRecipe(args: readonly string[] = []): Promise<Recipe | Missing> {
+  const recipe = await mongoRecipe(['--replSet', SET, ...args])
+  return 'missing' in recipe ? recipe : { ...recipe, url: port => `mongodb://127.0.0.1:${port}/?replicaSet=${SET}` }
+}
+
+/** Makes a set of this one member, which it then leads. */
+async function initiate(host: string): Promise<void> {
+  const client = await new MongoClient(`mongodb://${host}/`, { directConnection: true }).connect()
+  const admin = client.db('admin')
+  await admin.command({ replSetInitiate: { _id: SET, members: [{ _id: 0, host }] } })
+  while (!(await admin.command({ hello: 1 })).isWritablePrimary) await sleep(100)
+  await client.close()
 }
