@@ -20,6 +20,8 @@ const LIBRARIES = [
   'connect-pg-simple',
   'redis',
   'pg',
+  'mongodb',
+  'memcache-client',
 ]
 
 /** What a reader must know to judge the numbers; nothing that tells whose machine it was. */
