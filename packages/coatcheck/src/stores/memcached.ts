@@ -19,6 +19,7 @@ import {
   TOMBSTONE,
 } from './memcached/items.ts'
 import { judgeReplace, mayBegin } from './rules.ts'
+import { type Found, SharedReads } from './shared-reads.ts'
 
 export type { MemcacheClient } from './memcached/client.ts'
 
@@ -92,14 +93,16 @@ class MemcachedStore implements SessionStore {
 
   readonly #link: MemcachedLink
   readonly #prefix: string
+  readonly #reads: SharedReads<Living>
 
   constructor(link: MemcachedLink, prefix: string) {
     this.#link = link
     this.#prefix = prefix
+    this.#reads = new SharedReads(ids => this.#livingOrAlone(ids))
   }
 
   read(id: string): Promise<SessionRecord | undefined> {
-    return guarded('read', async () => (await this.#living(id))?.item.record)
+    return guarded('read', async () => (await this.#reads.read(id))?.item.record)
   }
 
   create(record: SessionRecord, forgetAt: number): Promise<'created' | 'taken' | 'refused'> {
@@ -236,8 +239,7 @@ class MemcachedStore implements SessionStore {
 
   async #endedAmong(ids: readonly string[], userId: string, epoch: string): Promise<readonly string[]> {
     const generation = await this.#generation()
-    const found = await Promise.all(batches(ids.map(id => this.#key(id))).map(keys => this.#link.gets(keys)))
-    const values = new Map(found.flatMap(batch => [...batch]))
+    const values = await this.#heldAll(ids.map(id => this.#key(id)))
     return ids.filter(id => {
       const held = values.get(this.#key(id))
       const item = held && decodeItem(id, held.value)
@@ -277,18 +279,51 @@ class MemcachedStore implements SessionStore {
 
   /** The session under this id, if its generation is the current one and its person's epoch is one of its own. */
   async #living(id: string): Promise<Living | undefined> {
-    const key = this.#key(id)
-    const found = await this.#link.gets([key, this.#generationKey])
-    const held = found.get(key)
+    return (await this.#livingAmong([id]))(id)
+  }
+
+  async #livingAmong(ids: readonly string[]): Promise<Found<Living>> {
+    const found = await this.#heldAll([...ids.map(id => this.#key(id)), this.#generationKey])
+    const generation = generationOf(found.get(this.#generationKey))
+    const seen = new Map(ids.map(id => [id, outcomeOf(() => this.#ofGeneration(generation, id, found))]))
+    // Only now, after the records: an epoch that was read before them might be older than its end.
+    const owners = await this.#heldAll([...new Set([...seen.values()].flatMap(({ value }) => this.#ownerKeys(value)))])
+    return id => {
+      const { value, error } = seen.get(id) ?? {}
+      if (error !== undefined) throw error
+      if (value === undefined || value.item.record.userId === null) return value
+      const owner = personIn(owners.get(this.#userKey('u', value.item.record.userId)))
+      return owner && value.item.epochs.includes(owner.person.epoch) ? { ...value, owner } : undefined
+    }
+  }
+
+  /** Whose owner is still to be looked at. */
+  #ofGeneration(generation: string | undefined, id: string, found: ReadonlyMap<string, Held>): Living | undefined {
+    const held = found.get(this.#key(id))
     if (held === undefined) return undefined
     const item = decodeItem(id, held.value)
-    const generation = generationOf(found.get(this.#generationKey))
-    if (generation === undefined || item.record.generation !== generation) return undefined
-    const { userId } = item.record
-    // Only now, after the record: an epoch that was read before it might be older than its end.
-    const owner = userId === null ? undefined : await this.#person(userId)
-    if (userId !== null && !(owner && item.epochs.includes(owner.person.epoch))) return undefined
-    return { item, token: held.token, generation, owner }
+    const isCurrent = generation !== undefined && item.record.generation === generation
+    return isCurrent ? { item, token: held.token, generation, owner: undefined } : undefined
+  }
+
+  #ownerKeys(living: Living | undefined): readonly string[] {
+    const userId = living?.item.record.userId ?? null
+    return userId === null ? [] : [this.#userKey('u', userId)]
+  }
+
+  /**
+   * Of a command with one value that another application has packed the client gives nothing at all: then each id goes
+   * alone, and fails alone.
+   */
+  async #livingOrAlone(ids: readonly string[]): Promise<Found<Living>> {
+    try {
+      return await this.#livingAmong(ids)
+    } catch (error) {
+      if (ids.length === 1 || memcachedFailure('read', error).code !== 'FOREIGN_RECORD') throw error
+      const alone = new Map(ids.map(id => [id, this.#living(id)]))
+      await Promise.allSettled(alone.values())
+      return id => alone.get(id)
+    }
   }
 
   /**
@@ -330,8 +365,7 @@ class MemcachedStore implements SessionStore {
   }
 
   async #person(userId: string): Promise<HeldPerson | undefined> {
-    const held = await this.#held(this.#userKey('u', userId))
-    return held && { person: decodePerson(held.value), token: held.token }
+    return personIn(await this.#held(this.#userKey('u', userId)))
   }
 
   /** Without a token: only where there is none. */
@@ -372,6 +406,11 @@ class MemcachedStore implements SessionStore {
 
   async #held(key: string): Promise<Held | undefined> {
     return (await this.#link.gets([key])).get(key)
+  }
+
+  async #heldAll(keys: readonly string[]): Promise<ReadonlyMap<string, Held>> {
+    const found = await Promise.all(batches(keys).map(some => this.#link.gets(some)))
+    return new Map(found.flatMap(some => [...some]))
   }
 
   /** Ids of ours are short and plain; others are not let into a key. */
@@ -415,6 +454,10 @@ function visible(person: Person | undefined): string {
   return person?.revoked ? person.epoch : ''
 }
 
+function personIn(held: Held | undefined): HeldPerson | undefined {
+  return held && { person: decodePerson(held.value), token: held.token }
+}
+
 function generationOf(held: Held | undefined): string | undefined {
   return held && decodeGeneration(held.value)
 }
@@ -422,6 +465,15 @@ function generationOf(held: Held | undefined): string | undefined {
 function batches(keys: readonly string[]): readonly (readonly string[])[] {
   const count = Math.ceil(keys.length / KEYS_PER_COMMAND)
   return Array.from({ length: count }, (_, i) => keys.slice(i * KEYS_PER_COMMAND, (i + 1) * KEYS_PER_COMMAND))
+}
+
+/** What it gives, or what it throws. */
+function outcomeOf<Value>(get: () => Value): { readonly value?: Value; readonly error?: unknown } {
+  try {
+    return { value: get() }
+  } catch (error) {
+    return { error }
+  }
 }
 
 async function refuse(what: string, reason: string): Promise<never> {

@@ -285,6 +285,24 @@ describe.skipIf(memcached.missing)('typed errors that say what to do', () => {
     await expect(store.read(record.id)).rejects.toMatchObject({ code: 'FOREIGN_RECORD' })
   })
 
+  // Guard: in memcached.ts `#livingOrAlone`, for what the client cannot unpack.
+  test.each([
+    ['under the id of a session', (prefix: string, id: string) => `${prefix}s:${id}`],
+    ['under the key of a person', (prefix: string) => personKey(prefix, 'alice')],
+  ])("another application's value %s is no trouble to those who are read with it", async (_where, key) => {
+    const { store, client, prefix } = await opened()
+    const [hers, his, visitor] = [
+      await storedRecord(store, { userId: 'alice' }),
+      await storedRecord(store, { userId: 'bob' }),
+      await storedRecord(store),
+    ]
+    for (const packed of ['0 0 4\r\nmine', '1 0 4\r\nzstd']) {
+      await client.send(`set ${key(prefix, hers.id)} ${packed}\r\n`)
+      const found = await Promise.allSettled([hers, his, visitor].map(({ id }) => store.read(id)))
+      expect(found, packed).toMatchObject([{ reason: { code: 'FOREIGN_RECORD' } }, { value: his }, { value: visitor }])
+    }
+  })
+
   test('a wrong address, and what is no memcached', async () => {
     const stranger = createServer(socket => socket.on('data', () => socket.write('HTTP/1.1 400 Bad Request\r\n'))).listen(0)
     closing.push(() => stranger.close())
@@ -410,6 +428,12 @@ describe.skipIf(memcached.missing)('what the memcached store costs', () => {
     const another = await preparedRecord(store, { userId: 'alice' })
     expect(await cost(() => store.create(another, later()))).toEqual(['gets gets gets cas add', 'created'])
     expect(await cost(() => store.read(record.id))).toEqual(['gets gets', record])
+    // Guard: in shared-reads.ts setImmediate.
+    const [ids, found] = [
+      [record.id, visitor.id, 'none', another.id],
+      [record, visitor, undefined, another],
+    ]
+    expect(await cost(() => Promise.all(ids.map(id => store.read(id))))).toEqual(['gets gets', found])
     expect((await cost(() => store.replace(nextVersion(record), later())))[0]).toBe('gets gets cas')
     expect((await cost(() => store.touch(record.id, record.lastSeenAt + 1, later())))[0]).toBe('gets cas')
     expect((await cost(() => store.delete(record.id)))[0]).toBe('gets gets delete')
