@@ -11,6 +11,7 @@ import { pinned } from './cores.ts'
 
 /** A set of one: near caches listen to its change streams. */
 const SET = 'bench'
+const LEADS_WITHIN_MS = 60_000
 
 /** How each server that subjects share comes to be here; `args` are its program's own. */
 const RECIPES: Readonly<Record<StoreUrl, (args?: readonly string[]) => Promise<Recipe | Missing>>> = {
@@ -70,8 +71,14 @@ export async function startStoreServer(
   if ('missing' in recipe) return recipe
   const command: Recipe['command'] = place => [...pinned(core), ...recipe.command(place)] as [string, ...string[]]
   const server = await startServer({ ...recipe, command })
-  if (url === 'MONGODB_URL') await initiate(`127.0.0.1:${server.port}`)
-  return server
+  if (url !== 'MONGODB_URL') return server
+  try {
+    await initiate(`127.0.0.1:${server.port}`)
+    return server
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
 }
 
 async function replicaSetRecipe(args: readonly string[] = []): Promise<Recipe | Missing> {
@@ -82,8 +89,12 @@ async function replicaSetRecipe(args: readonly string[] = []): Promise<Recipe | 
 /** Makes a set of this one member, which it then leads. */
 async function initiate(host: string): Promise<void> {
   const client = await new MongoClient(`mongodb://${host}/`, { directConnection: true }).connect()
-  const admin = client.db('admin')
-  await admin.command({ replSetInitiate: { _id: SET, members: [{ _id: 0, host }] } })
-  while (!(await admin.command({ hello: 1 })).isWritablePrimary) await sleep(100)
-  await client.close()
+  try {
+    const admin = client.db('admin')
+    await admin.command({ replSetInitiate: { _id: SET, members: [{ _id: 0, host }] } })
+    for (const until = Date.now() + LEADS_WITHIN_MS; !(await admin.command({ hello: 1 })).isWritablePrimary; await sleep(100))
+      if (Date.now() > until) throw new Error(`MongoDB's set of one has no primary after ${LEADS_WITHIN_MS} ms.`)
+  } finally {
+    await client.close()
+  }
 }

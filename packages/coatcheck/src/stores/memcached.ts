@@ -3,7 +3,14 @@ import { randomText, sha256 } from '../core/crypto.ts'
 import { CoatcheckError, isCoatcheckError } from '../core/errors.ts'
 import type { SessionRecord } from '../core/record.ts'
 import { EPOCH_KEPT_MS, type Marks, type SessionStore } from '../core/store.ts'
-import { type Held, linkOf, type MemcacheClient, type MemcachedLink, memcachedFailure } from './memcached/client.ts'
+import {
+  type Held,
+  isUnreachable,
+  linkOf,
+  type MemcacheClient,
+  type MemcachedLink,
+  memcachedFailure,
+} from './memcached/client.ts'
 import {
   decodeGeneration,
   decodeIndex,
@@ -319,7 +326,9 @@ class MemcachedStore implements SessionStore {
     try {
       return await this.#livingAmong(ids)
     } catch (error) {
-      if (ids.length === 1 || memcachedFailure('read', error).code !== 'FOREIGN_RECORD') throw error
+      if (ids.length === 1 || isUnreachable(error)) throw error
+      // If it is this, it is everybody's.
+      await this.#generation()
       const alone = new Map(ids.map(id => [id, this.#living(id)]))
       await Promise.allSettled(alone.values())
       return id => alone.get(id)

@@ -249,7 +249,16 @@ class MongoStore implements SessionStore {
   async #readAll(ids: readonly string[]): Promise<Found<SessionRecord>> {
     const found = await this.#find('read', ids, null)
     const [documents, marks] = [new Map(found.map(document => [document._id, document])), marksOf(found)]
-    return id => aliveIn(sightOf(documents.get(id), marks))
+    return id => {
+      const document = documents.get(id)
+      if (document === undefined) return undefined
+      // Many megabytes come in parts, and between two of them it may have been carried over into a new generation.
+      return aliveIn(sightOf(document, marks)) ?? this.#readAlone(id)
+    }
+  }
+
+  async #readAlone(id: string): Promise<SessionRecord | undefined> {
+    return aliveIn(await this.#look('read', id, null))
   }
 
   async #look(operation: string, id: string, userId: string | null): Promise<Sight> {
@@ -266,8 +275,9 @@ class MongoStore implements SessionStore {
 
   /** Records and the marks beside them, by one command. */
   #find(operation: string, ids: readonly string[], userId: string | null): Promise<readonly MongoDocument[]> {
-    const marks = [GENERATION, ...(userId === null ? [] : [epochOf(userId)])]
-    return this.#link.find(operation, { _id: { $in: [...ids, ...marks] } })
+    const wanted = [...ids, GENERATION, ...(userId === null ? [] : [epochOf(userId)])]
+    // MongoDB's own batch is 101 documents, and one that is full is asked for more.
+    return this.#link.find(operation, { _id: { $in: wanted } }, { batchSize: wanted.length + 1 })
   }
 
   async #generation(operation: string): Promise<string | undefined> {

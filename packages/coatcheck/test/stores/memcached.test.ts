@@ -290,16 +290,31 @@ describe.skipIf(memcached.missing)('typed errors that say what to do', () => {
     ['under the id of a session', (prefix: string, id: string) => `${prefix}s:${id}`],
     ['under the key of a person', (prefix: string) => personKey(prefix, 'alice')],
   ])("another application's value %s is no trouble to those who are read with it", async (_where, key) => {
-    const { store, client, prefix } = await opened()
+    const { client, prefix } = await opened()
+    // As of one with a compressor of its own, whose words nobody knows.
+    const decompressSync = () => {
+      throw new Error('incorrect header check')
+    }
+    const packing = new MemcacheClient({
+      server: new URL(memcached.url as string).host,
+      compressor: { compressSync: () => Buffer.alloc(0), decompressSync },
+    })
+    closing.push(() => packing.shutdown())
+    const store = memcachedStore(packing, { prefix })
     const [hers, his, visitor] = [
       await storedRecord(store, { userId: 'alice' }),
       await storedRecord(store, { userId: 'bob' }),
       await storedRecord(store),
     ]
-    for (const packed of ['0 0 4\r\nmine', '1 0 4\r\nzstd']) {
+    for (const [packed, code] of [
+      ['0 0 4\r\nmine', 'FOREIGN_RECORD'],
+      ['2 0 16\r\nobject too large', 'FOREIGN_RECORD'],
+      ['2 0 7\r\nconnect', 'FOREIGN_RECORD'],
+      ['1 0 4\r\nzstd', 'STORE_UNAVAILABLE'],
+    ] as const) {
       await client.send(`set ${key(prefix, hers.id)} ${packed}\r\n`)
       const found = await Promise.allSettled([hers, his, visitor].map(({ id }) => store.read(id)))
-      expect(found, packed).toMatchObject([{ reason: { code: 'FOREIGN_RECORD' } }, { value: his }, { value: visitor }])
+      expect(found, packed).toMatchObject([{ reason: { code } }, { value: his }, { value: visitor }])
     }
   })
 

@@ -128,7 +128,7 @@ describe.skipIf(mongo.missing)('what is wrong with a MongoDB is said by a typed 
   )
 
   test('nobody is signed in by it: a login is refused, and no cookie goes out', async () => {
-    const { client, store } = unconnected('mongodb://127.0.0.1:1/')
+    const { client, store } = unconnected('mongodb://127.0.0.1:1/', { timeoutMs: 1000 })
     const sessions = createSessions({ store, secret: SECRET, production: false })
     const ann = new Browser()
     await expect(ann.login(sessions, 'ann')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })

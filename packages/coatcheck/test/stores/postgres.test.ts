@@ -107,7 +107,7 @@ describe.skipIf(postgres.missing)('the postgres store', () => {
     60_000,
   )
 
-  // Guard: in postgres/reads.ts setImmediate.
+  // Guard: in shared-reads.ts setImmediate.
   test('reads of one turn of the event loop are one statement; each gives its own record, or none', () =>
     inSchema(async ({ schema }) => {
       const { own, statements } = recorded()

@@ -35,7 +35,7 @@ for (const [name, connect] of Object.entries(clusterClients)) {
     test('confirmRevocations asks the node of each key, and takes one time limit for all of them', async () => {
       const [connection, prefix] = [await connect(cluster.url as string), `test:${randomUUID()}:`]
       const storeWith = (replicas: number) =>
-        redisStore(connection.client, { prefix, confirmRevocations: { replicas, timeoutMs: 1500 } })
+        redisStore(connection.client, { prefix, timeoutMs: 10_000, confirmRevocations: { replicas, timeoutMs: 1500 } })
       const login = () => Promise.all(Array.from({ length: 40 }, () => storedRecord(storeWith(1), { userId: 'ann' })))
       await login()
       expect(await storeWith(1).revokeUser('ann')).toHaveLength(40)

@@ -104,32 +104,36 @@ function isOfSeveral(options: unknown): boolean {
   return Array.isArray(servers) && servers.length !== 1
 }
 
+const UNREACHABLE = /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNRESET|EPIPE|socket|connect|timeout|shutdown/i
+
+/** True if it was the server that did not answer, and not a value that the client could make nothing of. */
+export function isUnreachable(error: unknown): boolean {
+  return !(error instanceof SyntaxError) && UNREACHABLE.test(error instanceof Error ? error.message : String(error))
+}
+
 /** What each failure means, and what to do. */
 const remedies: readonly [RegExp, string][] = [
   [/out of memory/, 'its memory is full and it may not forget anything (-M): raise -m'],
   [/unauthenticated|auth/i, 'it asks for a password, which the client does not send'],
   [/^(ERROR|CLIENT_ERROR)/, 'it did not understand: check that the address is that of a memcached'],
-  [
-    /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNRESET|EPIPE|socket|connect|timeout|shutdown/i,
-    'it cannot be reached: check the address, and that it runs',
-  ],
+  [UNREACHABLE, 'it cannot be reached: check the address, and that it runs'],
 ]
 
 /** The typed error for what the client threw. */
 export function memcachedFailure(operation: string, cause: unknown): CoatcheckError {
   const message = cause instanceof Error ? cause.message : String(cause)
+  // Its flags say that another application wrote it. What JSON says of it has its text in it.
+  if (cause instanceof SyntaxError || /compress/.test(message)) {
+    return new CoatcheckError(
+      'FOREIGN_RECORD',
+      "Memcached holds another application's value under a key of ours. Give Coatcheck a prefix or a server of its own.",
+      { cause },
+    )
+  }
   if (message.includes('object too large')) {
     return new CoatcheckError(
       'SESSION_TOO_LARGE',
       'The session is larger than a value of memcached may be (1 MiB unless it was started with -I). Keep less in it, or start memcached with a larger -I.',
-      { cause },
-    )
-  }
-  // Its flags say that another application wrote it.
-  if (/compress|JSON/.test(message)) {
-    return new CoatcheckError(
-      'FOREIGN_RECORD',
-      "Memcached holds another application's value under a key of ours. Give Coatcheck a prefix or a server of its own.",
       { cause },
     )
   }

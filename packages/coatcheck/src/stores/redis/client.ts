@@ -252,11 +252,12 @@ function withSize(error: unknown, args: readonly Argument[]): unknown {
 
 const CONNECTION_LOST = /ECONNREFUSED|ENOTFOUND|ETIMEDOUT|ECONNRESET|EPIPE|closed|disconnect|offline|root nodes are unavailable/i
 
-// From within a script Redis 6 says these in the midst of its own words.
-const READ_ONLY = /\bREADONLY\b/
-const OUT_OF_MEMORY = /\bOOM\b/
-const DISK_FAILS = /\bMISCONF\b/
-const FOREIGN = /COATCHECK_FOREIGN|\bWRONGTYPE\b/
+// From within a script Redis 6.2 says these behind words of its own: "… @user_script: 1: -OOM command not allowed …".
+const READ_ONLY = /(^|[-:] ?)READONLY /
+const OUT_OF_MEMORY = /(^|[-:] ?)OOM /
+const DISK_FAILS = /(^|[-:] ?)MISCONF /
+const TOO_FEW_REPLICAS = /(^|[-:] ?)NOREPLICAS /
+const FOREIGN = /COATCHECK_FOREIGN|(^|[-:] ?)WRONGTYPE /
 
 /** What each of the server's refusals means, and what to do. */
 const remedies: readonly [RegExp, string][] = [
@@ -268,7 +269,7 @@ const remedies: readonly [RegExp, string][] = [
   [READ_ONLY, 'it is a read-only replica: connect to the master, or through Sentinel'],
   [OUT_OF_MEMORY, 'its memory is full (maxmemory), and it takes no more: give it more, or end sessions sooner'],
   [DISK_FAILS, 'it cannot write to its disk, and so takes no writes: free the disk'],
-  [/\bNOREPLICAS\b/, 'fewer replicas are connected than min-replicas-to-write asks for, and it takes no writes: bring one back'],
+  [TOO_FEW_REPLICAS, 'fewer replicas are connected than min-replicas-to-write asks for, and it takes no writes: bring one back'],
   [/^(MOVED|ASK|CROSSSLOT)/, "it is a node of a Cluster: make the client with createCluster ('redis') or Cluster ('ioredis')"],
   [
     /^(CLUSTERDOWN|TRYAGAIN|MASTERDOWN|LOADING|BUSY)/,
