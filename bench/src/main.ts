@@ -3,10 +3,10 @@ import { describeMachine } from './machine.ts'
 import { measureBytes } from './measure/bytes.ts'
 import { measureInProcess } from './measure/in-process.ts'
 import { measureLogins } from './measure/logins.ts'
-import { measureRevocation } from './measure/revocation.ts'
+import { measureRevocation, type Revocation } from './measure/revocation.ts'
 import { countStoreCalls } from './measure/store-calls.ts'
 import { measureThroughput, startServers, stopServers } from './measure/throughput.ts'
-import { type BenchOptions, type Part, readOptions } from './options.ts'
+import { type BenchOptions, type Part, REVOCATIONS, readOptions } from './options.ts'
 import { updatePage } from './page/update.ts'
 import { type Cores, chooseCores } from './processes/cores.ts'
 import { startStoreServers } from './processes/store-servers.ts'
@@ -49,11 +49,7 @@ async function measure(options: BenchOptions): Promise<Findings> {
 /** The servers that the subjects and parts share. */
 function neededBy({ subjects, parts }: BenchOptions): readonly StoreUrl[] {
   const bySubjects = subjects.flatMap(({ needs }) => needs ?? [])
-  const byParts: StoreUrl[] = [
-    ...(parts.includes('revocation-redis') ? ['REDIS_URL' as const] : []),
-    ...(parts.includes('revocation-postgres') ? ['DATABASE_URL' as const] : []),
-    ...(parts.includes('revocation-mongo') ? ['MONGODB_URL' as const] : []),
-  ]
+  const byParts = REVOCATIONS.filter(({ name }) => parts.includes(name)).map(({ needs }) => needs)
   return [...bySubjects, ...byParts]
 }
 
@@ -67,11 +63,8 @@ async function measureParts(
     process.stderr.write(`${name}\n`)
     return orMissing(name, missing, act)
   }
-  const found = [
-    await part('revocation-redis', () => measureRevocation('redis', revocations, cores)),
-    await part('revocation-postgres', () => measureRevocation('postgres', revocations, cores)),
-    await part('revocation-mongo', () => measureRevocation('mongo', revocations, cores)),
-  ]
+  const found: (Revocation | undefined)[] = []
+  for (const { name, store } of REVOCATIONS) found.push(await part(name, () => measureRevocation(store, revocations, cores)))
   return {
     revocations: found.filter(one => one !== undefined),
     bytes: (await part('bytes', () => measureBytes(filledSessions))) ?? [],

@@ -20,8 +20,15 @@ export interface BenchOptions {
   readonly suffix: string
 }
 
+/** The stores whose revocations are timed, near cache on. */
+export const REVOCATIONS = [
+  { name: 'revocation-redis', store: 'redis', needs: 'REDIS_URL' },
+  { name: 'revocation-postgres', store: 'postgres', needs: 'DATABASE_URL' },
+  { name: 'revocation-mongo', store: 'mongo', needs: 'MONGODB_URL' },
+] as const
+
 /** Measurements that are not of one subject, by their names for `--only`. */
-const PARTS = ['revocation-redis', 'revocation-postgres', 'revocation-mongo', 'bytes', 'logins'] as const
+const PARTS = [...REVOCATIONS.map(({ name }) => name), 'bytes', 'logins'] as const
 export type Part = (typeof PARTS)[number]
 
 const FULL: Schedule = { starts: 3, rounds: 12, sliceMs: 300, warmMs: 100, firstWarmMs: 2000, connections: 32 }

@@ -1,5 +1,6 @@
 import { table } from '../markdown.ts'
 import type { Bytes } from '../measure/bytes.ts'
+import { REVOCATIONS } from '../options.ts'
 import type { Row } from '../report.ts'
 import type { PostgresScale } from '../scale/postgres.ts'
 import { allResults, type Found, latest } from './results.ts'
@@ -113,7 +114,7 @@ const BYTES = [
 const NOT_MEASURED = 'Not measured yet.'
 
 function revocationTable(all: ReturnType<typeof allResults>): string {
-  const lines = (['redis', 'postgres', 'mongo'] as const).flatMap(store => {
+  const lines = REVOCATIONS.flatMap(({ store }) => {
     const found = latest(all, ({ revocations }) => revocations?.find(one => one.store === store))
     if (found === undefined) return []
     const { refused, bare } = found.value

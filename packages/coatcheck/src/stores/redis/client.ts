@@ -252,12 +252,14 @@ function withSize(error: unknown, args: readonly Argument[]): unknown {
 
 const CONNECTION_LOST = /ECONNREFUSED|ENOTFOUND|ETIMEDOUT|ECONNRESET|EPIPE|closed|disconnect|offline|root nodes are unavailable/i
 
-// From within a script Redis 6.2 says these behind words of its own: "… @user_script: 1: -OOM command not allowed …".
-const READ_ONLY = /(^|[-:] ?)READONLY /
-const OUT_OF_MEMORY = /(^|[-:] ?)OOM /
-const DISK_FAILS = /(^|[-:] ?)MISCONF /
-const TOO_FEW_REPLICAS = /(^|[-:] ?)NOREPLICAS /
-const FOREIGN = /COATCHECK_FOREIGN|(^|[-:] ?)WRONGTYPE /
+/** From within a script Redis 6.2 says its codes behind words of its own: "… @user_script: 1: -OOM command not allowed …". */
+const coded = (codes: string) => new RegExp(`(^|[-:] ?)(${codes}) `)
+
+const READ_ONLY = coded('READONLY')
+const OUT_OF_MEMORY = coded('OOM')
+const DISK_FAILS = coded('MISCONF')
+const MEMORY_OR_DISK = coded('OOM|MISCONF')
+const WRONG_TYPE = coded('WRONGTYPE')
 
 /** What each of the server's refusals means, and what to do. */
 const remedies: readonly [RegExp, string][] = [
@@ -269,7 +271,10 @@ const remedies: readonly [RegExp, string][] = [
   [READ_ONLY, 'it is a read-only replica: connect to the master, or through Sentinel'],
   [OUT_OF_MEMORY, 'its memory is full (maxmemory), and it takes no more: give it more, or end sessions sooner'],
   [DISK_FAILS, 'it cannot write to its disk, and so takes no writes: free the disk'],
-  [TOO_FEW_REPLICAS, 'fewer replicas are connected than min-replicas-to-write asks for, and it takes no writes: bring one back'],
+  [
+    coded('NOREPLICAS'),
+    'fewer replicas are connected than min-replicas-to-write asks for, and it takes no writes: bring one back',
+  ],
   [/^(MOVED|ASK|CROSSSLOT)/, "it is a node of a Cluster: make the client with createCluster ('redis') or Cluster ('ioredis')"],
   [
     /^(CLUSTERDOWN|TRYAGAIN|MASTERDOWN|LOADING|BUSY)/,
@@ -305,15 +310,14 @@ export async function refusedWhole<Answer>(operation: string, write: Promise<Ans
   try {
     return await write
   } catch (error) {
-    const message = messageOf(error)
-    throw OUT_OF_MEMORY.test(message) || DISK_FAILS.test(message) ? redisFailure(operation, error, true) : error
+    throw MEMORY_OR_DISK.test(messageOf(error)) ? redisFailure(operation, error, true) : error
   }
 }
 
 /** The typed error for what a client threw. */
 export function redisFailure(operation: string, cause: unknown, notDone = false): CoatcheckError {
   const message = messageOf(cause)
-  if (FOREIGN.test(message)) {
+  if (message.includes('COATCHECK_FOREIGN') || WRONG_TYPE.test(message)) {
     return new CoatcheckError(
       'FOREIGN_RECORD',
       "Redis holds another application's value under a key of ours. Give Coatcheck a prefix or a database of its own.",
